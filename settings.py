@@ -1,0 +1,310 @@
+"""Every setting, once: read at start into one frozen object, all mistakes reported together.
+
+Sources, the first that names a setting wins: the environment, `.env`, `.streamlit/secrets.toml`, the default below.
+A key in `.env` or `secrets.toml` that is no setting is a mistake as well; the environment may hold anything.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+#: Settings that CONTRACT promises and that no code reads yet. Naming one is allowed and answered with a warning.
+NOT_YET_IN_EFFECT = frozenset(
+    {
+        "MQTT_ADMIN_USER",
+        "MQTT_ADMIN_PASSWORD",
+        "COMMAND_DEADLINE_S",
+        "SESSION_DAYS",
+        "SECRET_KEY",
+        "ADMIN_PASSWORD",
+        "SEAL_AFTER_DAYS",
+        "RETENTION_RAW_DAYS",
+        "RETENTION_HOUR_DAYS",
+        "BASE_PATH",
+        "TRUSTED_PROXIES",
+    }
+)
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+
+_SECRETS = ("MQTT_ADMIN_PASSWORD", "SECRET_KEY", "ADMIN_PASSWORD")
+_DATABASE_SCHEMES = ("sqlite", "mysql+pymysql", "mariadb+pymysql")
+_HELP = {
+    "DATABASE_URL": "allowed: sqlite:///data/monitor.db or mysql+pymysql://user:password@host/database",
+    "MQTT_URL": "allowed: mqtt://[user:password@]host[:1883] or mqtts://[user:password@]host[:8883]",
+    "TOPIC_ROOT": "allowed: one or more levels without '#', such as iot or +/iot",
+    "DISPLAY_TIMEZONE": "allowed: a name such as Europe/Berlin or UTC",
+    "TRUSTED_PROXIES": "allowed: addresses or networks with commas between, such as 10.0.0.1,192.168.0.0/16",
+    "BASE_PATH": "allowed: empty, or a path such as /monitor",
+}
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong. The text has a line for each, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class MqttAddress:
+    """Where a broker listens and who we are there. `str()` leaves the password out."""
+
+    host: str
+    port: int
+    tls: bool = False
+    username: str | None = None
+    password: SecretStr | None = None
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+
+
+def parse_mqtt_url(url: str) -> MqttAddress:
+    """Parse `mqtt://[user:password@]host[:port]`. Raises ValueError without repeating the password."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise ValueError("is no MQTT address")
+    tls = parts.scheme == "mqtts"
+    port = _port(parts) or (8883 if tls else 1883)
+    username = unquote(parts.username) if parts.username else None
+    password = SecretStr(unquote(parts.password)) if parts.password else None
+    return MqttAddress(parts.hostname, port, tls, username, password)
+
+
+def mask_password(url: str) -> str:
+    """The URL with `***` in place of its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.split(':', 1)[0]}:***@{host}"))
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError as error:
+        raise ValueError("has a port that is no number from 1 to 65535") from error
+
+
+def _check_database_url(secret: SecretStr | None) -> SecretStr | None:
+    if secret is None:
+        return None
+    url = secret.get_secret_value()
+    parts = urlsplit(url)
+    if parts.scheme not in _DATABASE_SCHEMES:
+        raise ValueError("is no database address that is supported")
+    if parts.scheme == "sqlite" and (parts.netloc or len(parts.path) < 2):
+        raise ValueError("names no file")
+    if parts.scheme != "sqlite":
+        _port(parts)
+        if not parts.hostname or len(parts.path) < 2:
+            raise ValueError("needs a host and a database")
+    return secret
+
+
+def _check_mqtt_url(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None:
+        parse_mqtt_url(secret.get_secret_value())
+    return secret
+
+
+def _check_topic_root(root: str) -> str:
+    levels = root.split("/")
+    if not all(levels) or "#" in root or any("+" in level and level != "+" for level in levels) or levels[-1] == "+":
+        raise ValueError("is no topic root")
+    if "+" in levels[1:]:
+        raise ValueError("may have '+' as its first level only")
+    return root
+
+
+def _check_timezone(name: str | None) -> str | None:
+    if name is not None:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("is no time zone this machine knows") from error
+    return name
+
+
+def _check_base_path(path: str) -> str:
+    if path and (not path.startswith("/") or path.endswith("/")):
+        raise ValueError("must begin with '/' and not end with one")
+    return path
+
+
+def _split_networks(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        ip_network(network, strict=False)
+    return networks
+
+
+def _empty_is_unset(value: object) -> object:
+    return None if value == "" else value
+
+
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_networks), AfterValidator(_check_networks)]
+OptionalText = Annotated[str | None, BeforeValidator(_empty_is_unset)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_unset)]
+OptionalDays = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_unset)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
+
+
+class Settings(BaseSettings):
+    """All settings of CONTRACT, validated. Field names are the settings' names in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", toml_file=".streamlit/secrets.toml", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Path("data")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    database_url: Annotated[OptionalSecret, AfterValidator(_check_database_url)] = None
+
+    mqtt_url: Annotated[OptionalSecret, AfterValidator(_check_mqtt_url)] = None
+    mqtt_ca_file: OptionalPath = None
+    mqtt_cert_file: OptionalPath = None
+    mqtt_key_file: OptionalPath = None
+    mqtt_client_id: str = Field(default_factory=lambda: f"smart-monitor-{socket.gethostname()}", min_length=1)
+    mqtt_protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    mqtt_share_group: OptionalText = None
+    mqtt_admin_user: OptionalText = None
+    mqtt_admin_password: OptionalSecret = None
+    topic_root: Annotated[str, AfterValidator(_check_topic_root)] = "iot"
+
+    ingest: Literal["thread", "off"] = "thread"
+    max_message_bytes: int = Field(default=1_000_000, ge=1_000, le=268_435_455)
+    dead_letters_max: int = Field(default=100_000, ge=1)
+    command_deadline_s: int = Field(default=60, ge=1)
+    demo_devices: Annotated[Annotated[int, Field(ge=0, le=100)] | None, BeforeValidator(_empty_is_unset)] = None
+
+    require_login: Literal["control", "all"] = "control"
+    session_days: int = Field(default=30, ge=1)
+    secret_key: OptionalSecret = None
+    admin_password: OptionalSecret = None
+
+    seal_after_days: int = Field(default=2, ge=0)
+    retention_raw_days: OptionalDays = None
+    retention_hour_days: OptionalDays = None
+    display_timezone: Annotated[OptionalText, AfterValidator(_check_timezone)] = None
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8501, ge=1, le=65535)
+    base_path: Annotated[str, AfterValidator(_check_base_path)] = ""
+    trusted_proxies: Networks = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library passes it by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment, `.env`, `.streamlit/secrets.toml`, in this order."""
+        return init_settings, env_settings, dotenv_settings, _Secrets(settings_cls)
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
+            raise ValueError("MQTT_CERT_FILE and MQTT_KEY_FILE: set both or neither")
+        for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"):
+            path: Path | None = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name.upper()}: there is no file {path}")
+        if self.ingest == "off" and self.mqtt_url is None:
+            raise ValueError("INGEST=off needs MQTT_URL: the workers that run elsewhere need a broker to share")
+        if self.mqtt_protocol == "3.1.1":
+            raise ValueError("MQTT_PROTOCOL: 3.1.1 is not supported yet; allowed for now: auto, 5")
+        if self.mqtt_share_group is not None:
+            raise ValueError("MQTT_SHARE_GROUP: sharing between workers is not supported yet; unset it")
+        if self.require_login == "all":
+            raise ValueError("REQUIRE_LOGIN: there is no login yet, so 'all' can't be kept; allowed for now: control")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL with its password, `DATA_DIR`/monitor.db where none is set."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir / 'monitor.db'}"
+        return self.database_url.get_secret_value()
+
+    @property
+    def broker(self) -> MqttAddress | None:
+        """The broker to connect to, None for the embedded one."""
+        return parse_mqtt_url(self.mqtt_url.get_secret_value()) if self.mqtt_url else None
+
+    @property
+    def demo_device_count(self) -> int:
+        """Simulated devices to start: 3 beside the embedded broker, none beside a real one, unless it is set."""
+        if self.demo_devices is not None:
+            return self.demo_devices
+        return 3 if self.mqtt_url is None else 0
+
+    def without_effect(self) -> list[str]:
+        """Names that somebody set and that this version does not act on, sorted."""
+        return sorted(name for name in NOT_YET_IN_EFFECT if name.lower() in self.model_fields_set)
+
+
+class _Secrets(TomlConfigSettingsSource):
+    """`.streamlit/secrets.toml`, its keys in any case, as everywhere else."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {key.lower(): value for key, value in super().__call__().items()}
+
+
+def load() -> Settings:
+    """Read and check all settings.
+
+    Raises:
+        SettingsError: With a line for each mistake: the setting, the value (never a secret) and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [_explain(dict(detail)) for detail in error.errors(include_url=False)]
+        raise SettingsError("\n".join(lines)) from None
+    except ValueError as error:  # a .env or secrets.toml that can't be parsed
+        raise SettingsError(f".env or .streamlit/secrets.toml can't be read: {error}") from None
+
+
+def _explain(detail: dict[str, Any]) -> str:
+    location = detail["loc"]
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not location:
+        return message
+    name = str(location[0]).upper()
+    if detail["type"] == "extra_forbidden":
+        return f"{name}: no such setting; see the settings table in README.md, or remove it"
+    message = f"{message[0].lower()}{message[1:]}"
+    shown = _shown(name, detail["input"])
+    hint = f"; {_HELP[name]}" if name in _HELP else ""
+    return f"{name}: {shown} {message}{hint}"
+
+
+def _shown(name: str, value: object) -> str:
+    """What was given, fit for a terminal and a log: a secret masked whole, a URL without its password."""
+    if name in _SECRETS:
+        return "***"
+    try:
+        return repr(mask_password(value)) if name.endswith("_URL") and isinstance(value, str) else repr(value)
+    except ValueError:  # too broken to find the password in it
+        return "***"
