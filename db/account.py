@@ -1,0 +1,181 @@
+"""The account: what became of everything received, and which sequence numbers were seen.
+
+A batch leaves one row in its own transaction. `fold` adds these rows up into a row a worker and UTC day and into
+intervals of seen numbers, and deletes them in the same transaction. The newest row of each worker stays, because it
+answers whether a commit went through whose answer was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, tuple_
+
+from db.schema import account, batches, devices, seen
+from db.statements import insert_ignore
+
+_DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of messages and readings. Received is the sum of the three, for each of the two."""
+
+    stored: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    readings_stored: int = 0
+    readings_duplicate: int = 0
+    readings_rejected: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """Names one batch: worker, the token of its start, and its number since then."""
+
+    worker: str
+    token: str
+    number: int
+
+
+#: Sequence numbers seen in one batch: (device id, boot, first, last), both included.
+SeenRange = tuple[int, str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Sequence numbers `first`..`last` that a device sent (a later one arrived) and that never reached us.
+
+    `noticed_at`: UTC ms of the batch that brought the number after them.
+    """
+
+    device: str
+    boot: str
+    first: int
+    last: int
+    noticed_at: int
+
+    @property
+    def count(self) -> int:
+        """How many numbers that is."""
+        return self.last - self.first + 1
+
+
+def claim_batch(
+    connection: Connection, key: BatchKey, tally: Tally, ranges: Sequence[SeenRange], committed_at: int
+) -> bool:
+    """Leave the row of a batch, in the batch's own transaction.
+
+    False if it is there: an earlier transaction with this key was committed, though its answer may have been lost.
+    """
+    row = {
+        "worker": key.worker,
+        "token": key.token,
+        "number": key.number,
+        "committed_at": committed_at,
+        "seen": msgspec.msgpack.encode(ranges),
+        **_columns(tally),
+    }
+    return connection.execute(insert_ignore(batches), [row]).rowcount == 1
+
+
+def totals(connection: Connection) -> dict[str, Tally]:
+    """The account of each worker by name, folded rows and rows not yet folded together."""
+    found: dict[str, Tally] = {}
+    for table in (account, batches):
+        sums = (func.coalesce(func.sum(table.c[f.name]), 0) for f in fields(Tally))
+        for worker, *counts in connection.execute(select(table.c.worker, *sums).group_by(table.c.worker)):
+            found[worker] = found.get(worker, Tally()) + Tally(*(int(count) for count in counts))
+    return found
+
+
+def fold(connection: Connection, worker: str) -> int:
+    """Fold a worker's batch rows, all but the newest. Returns how many were folded."""
+    columns = (batches.c.token, batches.c.number, batches.c.committed_at, batches.c.seen)
+    query = select(*columns, *(batches.c[f.name] for f in fields(Tally))).where(batches.c.worker == worker)
+    rows = connection.execute(query.order_by(batches.c.committed_at, batches.c.token, batches.c.number)).all()[:-1]
+    if not rows:
+        return 0
+    days: dict[int, Tally] = {}
+    ranges: list[tuple[SeenRange, int]] = []
+    decoder = msgspec.msgpack.Decoder(list[SeenRange])
+    for row in rows:
+        day = row.committed_at // _DAY_MS
+        days[day] = days.get(day, Tally()) + Tally(*(getattr(row, f.name) for f in fields(Tally)))
+        ranges.extend((seen_range, row.committed_at) for seen_range in decoder.decode(row.seen))
+    for day, tally in sorted(days.items()):
+        _add_to_day(connection, worker, day, tally)
+    _add_ranges(connection, ranges)
+    for start in range(0, len(rows), 500):
+        keys = [(row.token, row.number) for row in rows[start : start + 500]]
+        connection.execute(
+            delete(batches).where(batches.c.worker == worker, tuple_(batches.c.token, batches.c.number).in_(keys))
+        )
+    return len(rows)
+
+
+def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally) -> None:
+    connection.execute(insert_ignore(account), [{"worker": worker, "day": day, **_columns(Tally())}])
+    sums = {f.name: account.c[f.name] + getattr(tally, f.name) for f in fields(Tally)}
+    connection.execute(account.update().where(account.c.worker == worker, account.c.day == day).values(sums))
+
+
+def _columns(tally: Tally) -> dict[str, int]:
+    return {f.name: getattr(tally, f.name) for f in fields(Tally)}
+
+
+def _add_ranges(connection: Connection, ranges: Iterable[tuple[SeenRange, int]]) -> None:
+    by_start: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
+    for (device_id, boot, first, last), at in ranges:
+        by_start.setdefault((device_id, boot), []).append((first, last, at))
+    for (device_id, boot), new in sorted(by_start.items()):
+        mine = (seen.c.device_id == device_id, seen.c.boot == boot)
+        old = [tuple(row) for row in connection.execute(select(seen.c.first, seen.c.last, seen.c.seen_at).where(*mine))]
+        merged = merge_intervals([*old, *new])
+        if sorted(old) == merged:
+            continue
+        connection.execute(delete(seen).where(*mine))
+        rows = [
+            {"device_id": device_id, "boot": boot, "first": first, "last": last, "seen_at": at}
+            for first, last, at in merged
+        ]
+        connection.execute(insert(seen), rows)
+
+
+def merge_intervals(intervals: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Join (first, last, at) that touch or overlap, both ends included; `at` is the newest of those joined. Sorted."""
+    merged: list[tuple[int, int, int]] = []
+    for first, last, at in sorted(intervals):
+        if merged and first <= merged[-1][1] + 1:
+            known_first, known_last, known_at = merged[-1]
+            merged[-1] = (known_first, max(known_last, last), max(known_at, at))
+        else:
+            merged.append((first, last, at))
+    return merged
+
+
+def missing(connection: Connection, limit: int) -> list[Missing]:
+    """The numbers between seen intervals, of the newest starts first, at most `limit` ranges.
+
+    What a device sent before the first and after the last number that arrived can't be known. Rows not yet folded count
+    as unseen, so a range may be named for a minute that is already there.
+    """
+    query = (
+        select(devices.c.name, seen.c.boot, seen.c.first, seen.c.last, seen.c.seen_at)
+        .join(devices, devices.c.id == seen.c.device_id)
+        .order_by(seen.c.device_id, seen.c.boot, seen.c.first)
+    )
+    found: list[Missing] = []
+    before: tuple[str, str, int] | None = None
+    for name, boot, first, last, seen_at in connection.execute(query):
+        if before is not None and before[:2] == (name, boot) and first > before[2] + 1:
+            found.append(Missing(name, boot, before[2] + 1, first - 1, seen_at))
+        before = (name, boot, last)
+    found.sort(key=lambda gap: -gap.noticed_at)
+    return found[:limit]

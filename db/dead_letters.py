@@ -1,0 +1,96 @@
+"""Messages that could not be stored, kept with their reason so that someone can look, mend and replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from db.schema import dead_letters
+
+#: Bytes of a payload that are kept.
+KEPT_BYTES: Final = 65_536
+#: Bytes of all kept payloads together.
+KEPT_BYTES_IN_ALL: Final = 256 * 1024 * 1024
+_REASON_LENGTH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message, or a part of one, that was rejected. `size` is the whole payload's length in bytes."""
+
+    received_at: int
+    topic: str
+    payload: bytes
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeadLetter:
+    """A dead letter with its id."""
+
+    id: int
+    letter: DeadLetter
+
+
+def store(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Add letters; of each payload the first 64 KiB are kept."""
+    if letters:
+        rows = [
+            {
+                "received_at": letter.received_at,
+                "topic": letter.topic,
+                "payload": letter.payload[:KEPT_BYTES],
+                "size": letter.size,
+                "reason": letter.reason[:_REASON_LENGTH],
+            }
+            for letter in letters
+        ]
+        connection.execute(insert(dead_letters), rows)
+
+
+def newest(connection: Connection, limit: int) -> list[StoredDeadLetter]:
+    """The newest letters, newest first."""
+    columns = dead_letters.c
+    query = (
+        select(columns.id, columns.received_at, columns.topic, columns.payload, columns.size, columns.reason)
+        .order_by(columns.id.desc())
+        .limit(limit)
+    )
+    return [
+        StoredDeadLetter(row.id, DeadLetter(row.received_at, row.topic, bytes(row.payload), row.size, row.reason))
+        for row in connection.execute(query)
+    ]
+
+
+def count(connection: Connection) -> int:
+    """How many are kept."""
+    return connection.scalar(select(func.count()).select_from(dead_letters)) or 0
+
+
+def trim(connection: Connection, keep: int) -> int:
+    """Delete the oldest until at most `keep` letters and 256 MiB of payload are left. Returns how many left."""
+    removed = 0
+    surplus = count(connection) - keep
+    if surplus > 0:
+        removed += _delete_oldest(connection, surplus)
+    length = func.length(dead_letters.c.payload)
+    total = connection.scalar(select(func.coalesce(func.sum(length), 0))) or 0
+    if total > KEPT_BYTES_IN_ALL:
+        query = select(dead_letters.c.id, length).order_by(dead_letters.c.id)
+        last = None
+        for letter_id, size in connection.execute(query):
+            if total <= KEPT_BYTES_IN_ALL:
+                break
+            last, total, removed = letter_id, total - size, removed + 1
+        connection.execute(delete(dead_letters).where(dead_letters.c.id <= last))
+    return removed
+
+
+def _delete_oldest(connection: Connection, surplus: int) -> int:
+    query = select(dead_letters.c.id).order_by(dead_letters.c.id).offset(surplus - 1).limit(1)
+    last = connection.scalar(query)
+    return connection.execute(delete(dead_letters).where(dead_letters.c.id <= last)).rowcount

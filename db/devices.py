@@ -1,0 +1,250 @@
+"""Devices, what they have, and what they say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, select, update
+
+from db.schema import actuators, devices, series
+from db.statements import in_chunks, insert_ignore
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A device's `online` or `offline`."""
+
+    device: str
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActuatorAbout:
+    """An actuator as its device describes it; a switch has no range."""
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a device says of itself. None and empty leave what is known as it is."""
+
+    device: str
+    model: str | None
+    firmware: str | None
+    actuators: tuple[ActuatorAbout, ...]
+    units: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ActuatorState:
+    """What an actuator does, reported by its device: ON, OFF or a number as text."""
+
+    device: str
+    actuator: str
+    state: str
+    command_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A row of `devices`. Times are UTC ms; `online` None: it never told."""
+
+    id: int
+    name: str
+    model: str | None
+    firmware: str | None
+    online: bool | None
+    status_at: int | None
+    last_seen: int
+    boot: str | None
+    boot_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Actuator:
+    """A row of `actuators` with its device's name."""
+
+    device: str
+    name: str
+    minimum: float | None
+    maximum: float | None
+    step: float | None
+    unit: str | None
+    state: str | None
+    state_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric of a device."""
+
+    id: int
+    device: str
+    metric: str
+    unit: str | None
+    name: str | None
+
+
+def every(connection: Connection) -> list[Device]:
+    """All devices, by name."""
+    columns = (
+        devices.c.id,
+        devices.c.name,
+        devices.c.model,
+        devices.c.firmware,
+        devices.c.online,
+        devices.c.status_at,
+        devices.c.last_seen,
+        devices.c.boot,
+        devices.c.boot_seq,
+    )
+    return [_device(row) for row in connection.execute(select(*columns).order_by(devices.c.name))]
+
+
+def _device(row: Any) -> Device:
+    online = None if row.online is None else bool(row.online)
+    return Device(
+        row.id, row.name, row.model, row.firmware, online, row.status_at, row.last_seen, row.boot, row.boot_seq
+    )
+
+
+def every_series(connection: Connection, device: str | None = None) -> list[Series]:
+    """All series, or one device's, by device and metric."""
+    query = (
+        select(series.c.id, devices.c.name.label("device"), series.c.metric, series.c.unit, series.c.name)
+        .join(devices, devices.c.id == series.c.device_id)
+        .order_by(devices.c.name, series.c.metric)
+    )
+    if device is not None:
+        query = query.where(devices.c.name == device)
+    return [Series(row.id, row.device, row.metric, row.unit, row.name) for row in connection.execute(query)]
+
+
+def every_actuator(connection: Connection) -> list[Actuator]:
+    """All actuators, by device and name."""
+    query = (
+        select(
+            devices.c.name.label("device"),
+            actuators.c.name,
+            actuators.c.minimum,
+            actuators.c.maximum,
+            actuators.c.step,
+            actuators.c.unit,
+            actuators.c.state,
+            actuators.c.state_at,
+        )
+        .join(devices, devices.c.id == actuators.c.device_id)
+        .order_by(devices.c.name, actuators.c.name)
+    )
+    return [Actuator(*row) for row in connection.execute(query)]
+
+
+def find_series(connection: Connection, device: str, metric: str) -> Series | None:
+    """The series of that device and metric, None if there is none."""
+    return next((s for s in every_series(connection, device) if s.metric == metric), None)
+
+
+def ensure(connection: Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:
+    """Ids of these devices; those that are new are made."""
+    known = _ids(connection, names)
+    missing = sorted(set(names) - known.keys())
+    if missing:
+        rows = [{"name": name, "last_seen": now_ms, "created_at": now_ms} for name in missing]
+        connection.execute(insert_ignore(devices), rows)
+        known |= _ids(connection, missing)
+    return known
+
+
+def _ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in in_chunks(names, 500):
+        query = select(devices.c.name, devices.c.id).where(devices.c.name.in_(chunk))
+        found.update((row.name, row.id) for row in connection.execute(query))
+    return found
+
+
+def ensure_series(connection: Connection, wanted: Iterable[tuple[int, str]], now_ms: int) -> dict[tuple[int, str], int]:
+    """Ids of these (device id, metric); those that are new are made."""
+    metrics_of: dict[int, list[str]] = {}
+    for device_id, metric in wanted:
+        metrics_of.setdefault(device_id, []).append(metric)
+    found: dict[tuple[int, str], int] = {}
+    for device_id, metrics in sorted(metrics_of.items()):
+        known = _series_ids(connection, device_id)
+        missing = sorted(set(metrics) - known.keys())
+        if missing:
+            rows = [{"device_id": device_id, "metric": metric, "created_at": now_ms} for metric in missing]
+            connection.execute(insert_ignore(series), rows)
+            known = _series_ids(connection, device_id)
+        found.update(((device_id, metric), known[metric]) for metric in metrics)
+    return found
+
+
+def _series_ids(connection: Connection, device_id: int) -> dict[str, int]:
+    query = select(series.c.metric, series.c.id).where(series.c.device_id == device_id)
+    return {row.metric: row.id for row in connection.execute(query)}
+
+
+def store_status(connection: Connection, device_id: int, status: Status, at: int) -> None:
+    """Remember what the device's status said at `at` (UTC ms)."""
+    connection.execute(update(devices).where(devices.c.id == device_id).values(online=int(status.online), status_at=at))
+
+
+def store_about(connection: Connection, device_id: int, about: About, at: int) -> None:
+    """Remember what the device says of itself: its fields, its units, its actuators."""
+    fields = {"model": about.model, "firmware": about.firmware}
+    given = {name: value for name, value in fields.items() if value is not None}
+    if given:
+        connection.execute(update(devices).where(devices.c.id == device_id).values(**given))
+    if about.units:
+        ids = ensure_series(connection, [(device_id, metric) for metric in about.units], at)
+        rows = [{"of": ids[device_id, metric], "to": unit} for metric, unit in sorted(about.units.items())]
+        connection.execute(update(series).where(series.c.id == bindparam("of")).values(unit=bindparam("to")), rows)
+    for actuator in about.actuators:
+        _ensure_actuator(connection, device_id, actuator.name)
+        connection.execute(
+            update(actuators)
+            .where(actuators.c.device_id == device_id, actuators.c.name == actuator.name)
+            .values(minimum=actuator.minimum, maximum=actuator.maximum, step=actuator.step, unit=actuator.unit)
+        )
+
+
+def store_state(connection: Connection, device_id: int, state: ActuatorState, at: int) -> None:
+    """Remember what the actuator reported at `at` (UTC ms). `state_at` moves only when the state changes."""
+    _ensure_actuator(connection, device_id, state.actuator)
+    connection.execute(
+        update(actuators)
+        .where(actuators.c.device_id == device_id, actuators.c.name == state.actuator)
+        .ordered_values(  # `state_at` first: MySQL sets columns in order, and it must see the state that was
+            (actuators.c.state_at, case((actuators.c.state == state.state, actuators.c.state_at), else_=at)),
+            (actuators.c.state, state.state),
+            (actuators.c.command_id, state.command_id),
+        )
+    )
+
+
+def _ensure_actuator(connection: Connection, device_id: int, name: str) -> None:
+    connection.execute(insert_ignore(actuators), [{"device_id": device_id, "name": name}])
+
+
+def store_boots(connection: Connection, boots: Mapping[int, tuple[str, int]]) -> None:
+    """Remember for devices that send no `boot` the label we gave their present start, and its last number."""
+    if boots:
+        rows = [{"of": device_id, "label": label, "number": seq} for device_id, (label, seq) in sorted(boots.items())]
+        statement = update(devices).where(devices.c.id == bindparam("of"))
+        connection.execute(statement.values(boot=bindparam("label"), boot_seq=bindparam("number")), rows)
+
+
+def store_last_seen(connection: Connection, seen: Mapping[str, int]) -> None:
+    """Move each device's `last_seen` (UTC ms) forward, never back."""
+    if seen:
+        rows = [{"of": name, "at": at} for name, at in sorted(seen.items())]
+        statement = update(devices).where(devices.c.name == bindparam("of"), devices.c.last_seen < bindparam("at"))
+        connection.execute(statement.values(last_seen=bindparam("at")), rows)

@@ -1,0 +1,168 @@
+"""URL -> engine, the settings each database needs, reading and writing transactions, and what an error means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DataError as _DataError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+__all__ = [
+    "Connection",
+    "DatabaseAway",
+    "DatabaseError",
+    "DatabaseFacts",
+    "Engine",
+    "RefusedRows",
+    "create",
+    "facts",
+    "reading",
+    "translated_errors",
+    "writing",
+]
+
+#: How long SQLite waits for another writer, in seconds.
+SQLITE_BUSY_S = 20.0
+
+
+class DatabaseError(Exception):
+    """What db/ raises. The tree: DatabaseError -> DatabaseAway, RefusedRows."""
+
+
+class DatabaseAway(DatabaseError):
+    """The database can't be reached or can't work now. Nothing was stored; trying again later is right."""
+
+
+class RefusedRows(DatabaseError):
+    """The database is well and refuses these rows. Trying the same again is useless."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """What the database says of itself. `warning` is a sentence for the System page, or None."""
+
+    product: str
+    version: str
+    warning: str | None
+
+
+def create(url: str, *, timeout_s: float = 20.0) -> Engine:
+    """An engine for SQLite, MySQL or MariaDB. Opens no connection yet; makes the folder of a SQLite file.
+
+    Args:
+        url: SQLAlchemy URL.
+        timeout_s: Longest silence of a MySQL server before a statement is given up: at most a third of MQTT's
+            keep-alive.
+
+    Raises:
+        DatabaseAway: If the folder of a SQLite file can't be made.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _create_sqlite(url, parsed.database or "")
+    return create_engine(
+        parsed,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_size=8,
+        max_overflow=8,
+        connect_args={
+            "charset": "utf8mb4",
+            "connect_timeout": max(1, min(5, round(timeout_s))),
+            "read_timeout": timeout_s,
+            "write_timeout": timeout_s,
+            "init_command": "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
+            "innodb_lock_wait_timeout = 10",
+        },
+        isolation_level="READ COMMITTED",
+    )
+
+
+def _create_sqlite(url: str, database: str) -> Engine:
+    try:
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseAway(f"The folder {Path(database).parent} can't be made: {error.strerror}") from error
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_S, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, else Python begins at a moment of its own choice
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction to read in: a snapshot on SQLite, while on MySQL each statement sees what is committed.
+
+    Raises DatabaseAway for what the database fails at.
+    """
+    with translated_errors(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction to write in, begun as a write at once (SQLite fails a read that turns into a write at random).
+
+    Commits at the end, rolls back on any exception. Raises DatabaseAway or RefusedRows.
+    """
+    with (
+        translated_errors(),
+        engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what SQLAlchemy raises into DatabaseAway or RefusedRows, in words that name the cause and no secret."""
+    try:
+        yield
+    except (_DataError, IntegrityError) as error:
+        raise RefusedRows(cause(error)) from error
+    except SQLAlchemyError as error:
+        raise DatabaseAway(cause(error)) from error
+
+
+def cause(error: SQLAlchemyError) -> str:
+    """The driver's own message, on one line, without statement and parameters."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        arguments = error.orig.args
+        message = str(arguments[-1]) if arguments else type(error.orig).__name__
+    else:
+        message = str(error)
+    return " ".join(message.split())[:500]
+
+
+def facts(connection: Connection) -> DatabaseFacts:
+    """Product, version, and whether a commit survives a power cut there."""
+    dialect = connection.dialect
+    if dialect.name == "sqlite":
+        return DatabaseFacts("SQLite", str(connection.scalar(text("SELECT sqlite_version()"))), None)
+    version = str(connection.scalar(text("SELECT VERSION()")))
+    product = "MariaDB" if "mariadb" in version.lower() else "MySQL"
+    durable = connection.scalar(text("SELECT @@innodb_flush_log_at_trx_commit"))
+    warning = None
+    if durable != 1:
+        warning = (
+            f"innodb_flush_log_at_trx_commit is {durable}: a power cut at the database loses up to a second of "
+            "readings that were already acknowledged. Set it to 1."
+        )
+    return DatabaseFacts(product, version.split("-", maxsplit=1)[0], warning)

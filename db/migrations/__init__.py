@@ -1,0 +1,56 @@
+"""Alembic migrations, applied at start by whoever comes first while the others wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, text
+
+from db.engine import DatabaseAway, translated_errors
+
+_LOCK: Final = "smart_monitor_migrations"
+#: A migration of a large table takes its time; whoever waits for it does nothing else.
+_LOCK_WAIT_S: Final = 600
+
+
+def apply(engine: Engine) -> None:
+    """Bring the database to the newest version, under a lock; harmless where it is there already.
+
+    Raises:
+        DatabaseAway: If the database can't be reached or another process holds the lock for ten minutes.
+    """
+    with translated_errors(), engine.connect() as connection, _locked(connection):
+        command.upgrade(config(connection), "head")
+
+
+def config(connection: Connection) -> Config:
+    """Alembic's configuration for an open connection."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent))
+    settings.attributes["connection"] = connection
+    return settings
+
+
+@contextmanager
+def _locked(connection: Connection) -> Iterator[None]:
+    """SQLite: one write transaction around it all. MySQL, where DDL commits by itself: a named lock of the session."""
+    if connection.dialect.name == "sqlite":
+        with connection.execution_options(sqlite_begin="IMMEDIATE").begin():
+            yield
+        return
+    got = connection.scalar(text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK, "wait": _LOCK_WAIT_S})
+    connection.commit()
+    if got != 1:
+        raise DatabaseAway(f"Another process has been changing the tables for {_LOCK_WAIT_S} s.")
+    try:
+        yield
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})
+        connection.commit()

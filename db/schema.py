@@ -1,0 +1,199 @@
+"""All tables in one place.
+
+Times are UTC milliseconds in a BIGINT, values are float64. Names are compared by case and by every character, which on
+MySQL and MariaDB takes a binary collation that does not pad with spaces.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.mysql import MEDIUMBLOB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: Rows live in their primary key's order, so that a range of one series is one read.
+_CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False, "mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+_TABLE: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+
+#: A row id that counts up. SQLite does so for INTEGER alone.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Name(String):
+    """Text that is equal only if every character is, case and trailing spaces too."""
+
+    cache_ok = True
+
+
+@compiles(Name, "mysql", "mariadb")
+def _name_on_mysql(type_: Name, compiler: Any, **_: Any) -> str:
+    collation = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
+    return f"VARCHAR({type_.length}) CHARACTER SET utf8mb4 COLLATE {collation}"
+
+
+def _payload() -> TypeEngine[bytes]:
+    return LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
+
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", Name(191), nullable=False, unique=True),
+    Column("model", String(128)),
+    Column("firmware", String(128)),
+    Column("online", SmallInteger, comment="its last status: 1 online, 0 offline, null never told"),
+    Column("status_at", BigInteger, comment="UTC ms of that status"),
+    Column("last_seen", BigInteger, nullable=False, comment="UTC ms of its last message of any kind"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("boot", Name(64), comment="label of its present start, given by us because it sends none"),
+    Column("boot_seq", BigInteger, comment="last sequence number under that label"),
+    **_TABLE,
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("device_id", Integer, ForeignKey("devices.id"), nullable=False),
+    Column("metric", Name(128), nullable=False),
+    Column("unit", String(32)),
+    Column("name", String(128)),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("device_id", "metric"),
+    **_TABLE,
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", Double, nullable=False),
+    **_CLUSTERED,
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Index(None, "received_at"),
+    **_CLUSTERED,
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("device_id", Integer, primary_key=True, autoincrement=False),
+    Column("boot", Name(64), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("digest", BigInteger, nullable=False, comment="of the payload, tells a repetition from a restart"),
+    Index(None, "received_at"),
+    **_CLUSTERED,
+)
+
+actuators = Table(
+    "actuators",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("device_id", Integer, ForeignKey("devices.id"), nullable=False),
+    Column("name", Name(64), nullable=False),
+    Column("minimum", Double),
+    Column("maximum", Double),
+    Column("step", Double),
+    Column("unit", String(32)),
+    Column("state", String(64), comment="as the device reported it last: ON, OFF or a number"),
+    Column("state_at", BigInteger, comment="UTC ms when that report arrived"),
+    Column("command_id", String(36), comment="the command that the report names"),
+    UniqueConstraint("device_id", "name"),
+    **_TABLE,
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("payload", _payload(), nullable=False, comment="its first 64 KiB"),
+    Column("size", BigInteger, nullable=False, comment="bytes of the whole payload"),
+    Column("reason", String(1000), nullable=False),
+    **_TABLE,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Name(128), primary_key=True),
+    Column("token", String(32), nullable=False, comment="of its present start"),
+    Column("started_at", BigInteger, nullable=False),
+    Column("heartbeat_at", BigInteger, nullable=False),
+    Column("stopped_at", BigInteger),
+    Column("waiting", BigInteger, nullable=False),
+    Column("waiting_readings", BigInteger, nullable=False),
+    Column("broker_state", String(16), nullable=False),
+    **_TABLE,
+)
+
+_COUNTS = ("stored", "duplicate", "rejected", "readings_stored", "readings_duplicate", "readings_rejected")
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("worker", Name(128), primary_key=True),
+    Column("token", String(32), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("committed_at", BigInteger, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _COUNTS),
+    Column("seen", _payload(), nullable=False, comment="msgpack: [[device_id, boot, first, last], ...]"),
+    **_TABLE,
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("worker", Name(128), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="UTC days since 1970-01-01"),
+    *(Column(name, BigInteger, nullable=False) for name in _COUNTS),
+    **_TABLE,
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("device_id", Integer, primary_key=True, autoincrement=False),
+    Column("boot", Name(64), primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False, comment="UTC ms of the newest batch in it"),
+    **_CLUSTERED,
+)

@@ -1,0 +1,38 @@
+"""Forms of INSERT that MySQL and SQLite spell differently. Nothing above db/ knows which one it talks to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Insert, Table, insert
+from sqlalchemy.dialects import mysql, sqlite
+
+T = TypeVar("T")
+
+
+def insert_ignore(table: Table) -> Insert:
+    """INSERT that passes over rows whose key exists."""
+    statement = insert(table).prefix_with("OR IGNORE", dialect="sqlite")
+    return statement.prefix_with("IGNORE", dialect="mysql").prefix_with("IGNORE", dialect="mariadb")
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], update: Iterable[str]) -> None:
+    """Insert rows, or where their primary key exists set the `update` columns. Rows go in order of their key."""
+    if not rows:
+        return
+    key = [column.name for column in table.primary_key.columns]
+    rows = sorted(rows, key=lambda row: tuple(row[name] for name in key))
+    statement: Insert
+    if connection.dialect.name == "sqlite":
+        lite = sqlite.insert(table)
+        statement = lite.on_conflict_do_update(index_elements=key, set_={name: lite.excluded[name] for name in update})
+    else:
+        my = mysql.insert(table)
+        statement = my.on_duplicate_key_update({name: my.inserted[name] for name in update})
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+def in_chunks(rows: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    """Slices of at most `size`, so that no statement outgrows what a server takes in one packet."""
+    return (rows[at : at + size] for at in range(0, len(rows), size))
