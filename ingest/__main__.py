@@ -1,0 +1,44 @@
+"""The worker as its own process: `python -m ingest`. Needs MQTT_URL; stops cleanly on Ctrl-C and SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+
+import settings as settings_module
+from db import engine as database
+from ingest.snapshot import Board, Snapshot
+from ingest.vitals import Vitals, now_ms
+from ingest.worker import make_service
+from settings import LOG_FORMAT, SettingsError, mask_password
+
+
+def main() -> int:
+    """Run until a signal. Returns the exit status."""
+    try:
+        settings = settings_module.load()
+        address = settings.broker
+        if address is None:
+            raise SettingsError("MQTT_URL: not set; the worker alone needs a broker to connect to")
+        logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+        engine = database.create(settings.database)
+    except (SettingsError, database.DatabaseAway) as error:
+        print(error, file=sys.stderr)
+        return 2
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    vitals = Vitals(str(address), mask_password(settings.database), embedded=False)
+    service = make_service(settings, engine, address, Board(Snapshot(now_ms(), 0, {})), vitals)
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    service.start()
+    asked_to_stop.wait()
+    service.stop()
+    engine.dispose()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

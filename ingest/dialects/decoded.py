@@ -1,0 +1,31 @@
+"""What a dialect makes of a message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from db.devices import About, ActuatorState, Status
+from db.readings import Sample
+from ingest.message import Message
+
+Report = Status | About | ActuatorState
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A message understood, in whole or in part.
+
+    `problems` are sentences that name the field they are about; a message with any goes to the dead letters with them.
+    `rejected` counts readings in it that could not be understood.
+    """
+
+    message: Message
+    samples: tuple[Sample, ...] = ()
+    report: Report | None = None
+    rejected: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def readings(self) -> int:
+        """Readings in the message, understood or not."""
+        return self.rejected + sum(len(sample.values) for sample in self.samples)

@@ -1,0 +1,74 @@
+"""The native topics: where the device, the metric and the actuator stand in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_RULE: Final = "letters, digits, '.', '_' and '-', the first a letter or digit, at most 64"
+
+Kind = Literal["telemetry", "status", "about", "metric", "state", "set"]
+
+
+class UnknownTopic(ValueError):
+    """The topic is none of ours. The text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A native topic. `name` is the metric or actuator, empty where there is none."""
+
+    kind: Kind
+    device: str
+    name: str = ""
+
+
+def parse(topic: str, root: str) -> Topic:
+    """Take a topic under `root` apart.
+
+    With a root of `+/iot` the first level is the site, and the device is then `site1/kitchen`.
+
+    Raises:
+        UnknownTopic: If it is none of the native topics, or a name breaks the pattern.
+    """
+    levels = topic.split("/")
+    roots = root.split("/")
+    if len(levels) < len(roots) or any(r not in ("+", level) for r, level in zip(roots, levels, strict=False)):
+        raise UnknownTopic(f"the topic is not under {root}")
+    rest = levels[len(roots) :]
+    if len(rest) not in (2, 3):
+        raise UnknownTopic(f"unknown topic: expected {root}/<device>/<metric> or {root}/<device>/<actuator>/state")
+    device = checked_name("device", rest[0])
+    if roots[0] == "+":
+        device = f"{checked_name('site', levels[0])}/{device}"
+    if len(rest) == 2:
+        return _two_levels(device, rest[1])
+    return _three_levels(device, rest[1], rest[2])
+
+
+def checked_name(what: str, name: str) -> str:
+    """The name, if it keeps to the pattern. Raises UnknownTopic with what it is the name of."""
+    if not _NAME.fullmatch(name):
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        raise UnknownTopic(f"{what} name {shown!r}: allowed are {_RULE}")
+    return name
+
+
+def _two_levels(device: str, last: str) -> Topic:
+    match last:
+        case "telemetry" | "status" | "about":
+            return Topic(last, device)
+        case _:
+            return Topic("metric", device, checked_name("metric", last))
+
+
+def _three_levels(device: str, name: str, last: str) -> Topic:
+    if last == "set":
+        return Topic("set", device, name)
+    if last != "state":
+        raise UnknownTopic(f"unknown topic: the last level is {last[:80]!r}, expected 'state'")
+    if name == "resend":
+        raise UnknownTopic("no actuator may be called 'resend'")
+    return Topic("state", device, checked_name("actuator", name))

@@ -1,0 +1,193 @@
+"""The snapshot where the workers run elsewhere (INGEST=off): one reader a process asks the database what changed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from db import account, devices, migrations, readings, workers
+from db.engine import Connection, DatabaseAway, Engine, facts, reading
+from ingest import restore
+from ingest.health import Account, Counts, Health, Rates, WorkerHealth
+from ingest.ledger import account_of
+from ingest.patience import Backoff, Stopped, until_it_works
+from ingest.snapshot import AboutChange, Board, Change, ReadingChange, StateChange, StatusChange, apply
+from ingest.vitals import Vitals, now_ms
+
+log = logging.getLogger(__name__)
+
+#: A worker whose last sign of life is older than this is not working.
+SILENT_AFTER_MS = 10_000
+#: `latest` rows are asked for again for this long, because transactions end in another order than they began.
+_OVERLAP_MS = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerSettings:
+    """Seconds between two looks at values, and between two looks at devices, workers and the account."""
+
+    values_s: float = 0.25
+    rest_s: float = 1.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Follower:
+    """Has the face of the worker's service: `start()`, `stop()`, `health()`."""
+
+    def __init__(self, engine: Engine, settings: FollowerSettings, board: Board, vitals: Vitals) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._board = board
+        self._vitals = vitals
+        self._started_at = now_ms()
+        self._received_from = 0
+        self._account = Account()
+        self._workers: tuple[WorkerHealth, ...] = ()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Returns at once; waiting for the database is the thread's."""
+        self._thread.start()
+
+    def stop(self, drain_s: float = 0.0, timeout_s: float = 5.0) -> None:
+        """End the thread. There is nothing to drain: `drain_s` is there for the face it shares with the worker."""
+        del drain_s
+        self._stopping.set()
+        self._thread.join(timeout_s)
+
+    def health(self) -> Health:
+        """How the workers are, as the database tells."""
+        return Health(
+            "off",
+            self._started_at,
+            self._vitals.broker,
+            self._vitals.database,
+            self._account,
+            Rates(),
+            self._vitals.threads,
+            self._workers,
+        )
+
+    def _run(self) -> None:
+        self._vitals.thread_runs("follower")
+        try:
+            while not self._stopping.is_set():
+                self._follow()
+        except Stopped:
+            log.debug("Stopped while the database was away.")
+        finally:
+            self._vitals.thread_died("follower", None)
+
+    def _follow(self) -> None:
+        """From one loss of the database to the next. Raises Stopped."""
+
+        def lost(error: Exception) -> None:
+            self._vitals.database_lost(str(error))
+
+        until_it_works(self._open, DatabaseAway, self._settings.backoff, self._stopping, lost)
+        rest_at = 0.0
+        try:
+            while not self._stopping.wait(self._settings.values_s):
+                with reading(self._engine) as connection:
+                    changes = self._values(connection)
+                    if time.monotonic() >= rest_at:
+                        changes += self._rest(connection)
+                        rest_at = time.monotonic() + self._settings.rest_s
+                changed = apply(self._board.current, changes)
+                if changed is not self._board.current:
+                    self._board.swap(changed)
+        except DatabaseAway as away:
+            self._vitals.database_lost(str(away))
+
+    def _open(self) -> None:
+        migrations.apply(self._engine)
+        with reading(self._engine) as connection:
+            self._vitals.database_connected(facts(connection))
+            self._board.swap(restore.snapshot(connection, self._board.current.started_at, now_ms()))
+        self._received_from = max(
+            (
+                series.received_at
+                for device in self._board.current.devices.values()
+                for series in device.metrics.values()
+            ),
+            default=0,
+        )
+
+    def _values(self, connection: Connection) -> list[Change]:
+        rows = readings.changed_latest(connection, self._received_from - _OVERLAP_MS)
+        if rows:
+            self._received_from = max(self._received_from, rows[-1].received_at)
+        return [
+            ReadingChange(row.device, row.metric, row.ts, row.value, row.received_at)
+            for row in rows
+            if self._is_new(row)
+        ]
+
+    def _is_new(self, row: readings.LatestReading) -> bool:
+        device = self._board.current.devices.get(row.device)
+        series = device.metrics.get(row.metric) if device is not None else None
+        return series is None or row.ts > series.ts
+
+    def _rest(self, connection: Connection) -> list[Change]:
+        counts = account.totals(connection)
+        known = workers.every(connection)
+        waiting = Account(
+            Counts(waiting=sum(w.heartbeat.waiting for w in known)),
+            Counts(waiting=sum(w.heartbeat.waiting_readings for w in known)),
+        )
+        self._account = sum((account_of(tally) for tally in counts.values()), waiting)
+        self._workers = tuple(
+            WorkerHealth(w.heartbeat.name, w.age_ms, "stopped" if w.stopped else w.heartbeat.broker_state)
+            for w in known
+        )
+        self._judge_broker()
+        return [*self._abouts(connection), *self._statuses(connection), *self._states(connection)]
+
+    def _judge_broker(self) -> None:
+        """The broker is as well as the healthiest worker's connection to it."""
+        alive = [w for w in self._workers if w.heartbeat_age_ms < SILENT_AFTER_MS and w.broker_state != "stopped"]
+        if any(w.broker_state == "connected" for w in alive):
+            self._vitals.broker_connected(None)
+        elif alive:
+            self._vitals.broker_lost("the workers are not connected to it")
+        else:
+            self._vitals.broker_lost("no worker is running; start one with: python -m ingest")
+
+    def _abouts(self, connection: Connection) -> Iterable[Change]:
+        units: dict[str, dict[str, str]] = {}
+        for series in devices.every_series(connection):
+            if series.unit is not None:
+                units.setdefault(series.device, {})[series.metric] = series.unit
+        actuators: dict[str, dict[str, str | None]] = {}
+        for actuator in devices.every_actuator(connection):
+            actuators.setdefault(actuator.device, {})[actuator.name] = actuator.unit
+        for device in devices.every(connection):
+            known = self._board.current.devices.get(device.name)
+            of_units, of_actuators = units.get(device.name, {}), actuators.get(device.name, {})
+            if (
+                known is None
+                or (known.model, known.firmware, known.units) != (device.model, device.firmware, of_units)
+                or {name: a.unit for name, a in known.actuators.items()} != of_actuators
+            ):
+                yield AboutChange(device.name, device.model, device.firmware, of_units, of_actuators, device.last_seen)
+
+    def _statuses(self, connection: Connection) -> Iterable[Change]:
+        for device in devices.every(connection):
+            known = self._board.current.devices.get(device.name)
+            if device.online is None or device.status_at is None:
+                continue
+            if known is None or known.status_at is None or device.status_at > known.status_at:
+                yield StatusChange(device.name, device.online, device.status_at)
+
+    def _states(self, connection: Connection) -> Iterable[Change]:
+        for actuator in devices.every_actuator(connection):
+            device = self._board.current.devices.get(actuator.device)
+            known = device.actuators.get(actuator.name) if device is not None else None
+            if actuator.state is None or actuator.state_at is None:
+                continue
+            if known is None or known.state != actuator.state:
+                yield StateChange(actuator.device, actuator.name, actuator.state, actuator.state_at)

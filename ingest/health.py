@@ -1,0 +1,117 @@
+"""How the worker is: frozen records that the System page and /api/health/ show. Times are UTC ms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: `connected`: works. `connecting`: trying, with the reason in `problem`. `stopped`: we ended it ourselves.
+State = Literal["connecting", "connected", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One side of the account. received = stored + duplicate + rejected + waiting, always."""
+
+    stored: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    waiting: int = 0
+
+    @property
+    def received(self) -> int:
+        """All that was ever received."""
+        return self.stored + self.duplicate + self.rejected + self.waiting
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.stored + other.stored,
+            self.duplicate + other.duplicate,
+            self.rejected + other.rejected,
+            self.waiting + other.waiting,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account of this worker over all its starts, in messages and in readings."""
+
+    messages: Counts = Counts()
+    readings: Counts = Counts()
+
+    def __add__(self, other: Account) -> Account:
+        return Account(self.messages + other.messages, self.readings + other.readings)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerHealth:
+    """The connection in. `address` has no password; `window` is how many messages may be unacknowledged, if known."""
+
+    state: State
+    since: int
+    address: str
+    problem: str | None = None
+    window: int | None = None
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseHealth:
+    """The database. `address` has no password; `warning` is a sentence about its settings."""
+
+    state: State
+    since: int
+    address: str
+    product: str | None = None
+    version: str | None = None
+    problem: str | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadHealth:
+    """One thread of the worker. `restarts` counts how often it died and was started again."""
+
+    name: str
+    alive: bool
+    restarts: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHealth:
+    """A worker that runs elsewhere, as its row tells. `heartbeat_age_ms` is measured by the database's clock."""
+
+    name: str
+    heartbeat_age_ms: int
+    broker_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Of the last 60 seconds: messages and readings stored, and of the last batch the ms from receipt to commit."""
+
+    messages_per_minute: int = 0
+    readings_per_minute: int = 0
+    store_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`)."""
+
+    mode: Literal["thread", "off"]
+    started_at: int
+    broker: BrokerHealth
+    database: DatabaseHealth
+    account: Account
+    rates: Rates
+    threads: tuple[ThreadHealth, ...] = ()
+    workers: tuple[WorkerHealth, ...] = ()
+
+    @property
+    def can_store(self) -> bool:
+        """Whether a reading that arrives now would be stored."""
+        if self.database.state != "connected":
+            return False
+        return self.mode == "off" or (self.broker.state == "connected" and all(t.alive for t in self.threads))

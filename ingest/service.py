@@ -1,0 +1,276 @@
+"""The worker: starts, stops and knows its threads. Its loop: receive, decode, store, acknowledge.
+
+The broker is the queue. Nothing is acknowledged before it is committed, and nothing more is received while the batch in
+hand is not, so memory is bounded and whatever breaks, what was not stored comes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from db import account, devices, migrations, readings
+from db.engine import DatabaseAway, Engine, facts, writing
+from db.workers import Heartbeat
+from ingest import restore
+from ingest.dialects import native
+from ingest.dialects.decoded import Decoded
+from ingest.health import Health
+from ingest.ledger import Ledger
+from ingest.message import Message
+from ingest.patience import Backoff, Stopped, until_it_works
+from ingest.snapshot import Board, apply
+from ingest.subscriber import BrokerAway, Subscriber
+from ingest.upkeep import Upkeep, UpkeepSettings
+from ingest.vitals import Vitals, now_ms
+from ingest.writer import Outcome, Writer
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How the worker works. Times are seconds; tests make them small."""
+
+    name: str
+    topic_root: str
+    largest_payload: int = 1_000_000
+    backoff: Backoff = field(default_factory=Backoff)
+    #: `latest` is written at most this often.
+    flush_s: float = 1.0
+    #: A broker that is silent this long while we drain has nothing left for us.
+    quiet_s: float = 0.2
+    upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+
+
+class Service:
+    """One worker. Make it, `start()`, and later `stop()`; it can't be started twice."""
+
+    def __init__(
+        self, engine: Engine, subscriber: Subscriber, settings: WorkerSettings, board: Board, vitals: Vitals
+    ) -> None:
+        self._engine = engine
+        self._subscriber = subscriber
+        self._settings = settings
+        self._board = board
+        self._vitals = vitals
+        self._token = secrets.token_hex(8)
+        self._started_at = now_ms()
+        self._ledger = Ledger()
+        self._writer = Writer(engine, settings.name, self._token)
+        self._upkeep = Upkeep(engine, settings.upkeep, vitals, self._heartbeat)
+        self._flushed_version = 0
+        self._flush_at = 0.0
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._drain_until = 0.0
+        self._threads = [
+            threading.Thread(target=self._guard, args=("ingest", self._ingest), name="ingest", daemon=True),
+            threading.Thread(target=self._guard, args=("upkeep", self._keep_house), name="upkeep", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Start the threads. Returns at once; waiting for database and broker is theirs."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, drain_s: float = 0.0, timeout_s: float = 5.0) -> None:
+        """Store and acknowledge the batch in hand, leave the broker, end the threads.
+
+        Args:
+            drain_s: Longest time to go on taking what the broker still has: for one that forgets it when it stops.
+            timeout_s: Longest time to wait for the threads.
+        """
+        if self._stopping.is_set():
+            return
+        self._drain_until = time.monotonic() + drain_s
+        self._stopping.set()
+        self._subscriber.wake()
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
+        if self._vitals.database.state == "connected":
+            self._upkeep.farewell()
+        messages = self._ledger.account.messages
+        log.info(
+            "The account: %d messages received = %d stored + %d duplicate + %d rejected + %d waiting.",
+            messages.received,
+            messages.stored,
+            messages.duplicate,
+            messages.rejected,
+            messages.waiting,
+        )
+
+    def health(self) -> Health:
+        """How the worker is, from memory."""
+        return Health(
+            "thread",
+            self._started_at,
+            self._vitals.broker,
+            self._vitals.database,
+            self._ledger.account,
+            self._ledger.rates(now_ms()),
+            self._vitals.threads,
+        )
+
+    # Threads
+
+    def _guard(self, name: str, run: Callable[[], None]) -> None:
+        """Run a thread's work; after an error nobody foresaw, say it and begin again, later each time."""
+        wait = self._settings.backoff.first_s
+        while True:
+            self._vitals.thread_runs(name)
+            try:
+                run()
+            except Exception as error:
+                log.exception("Thread %s failed; it begins again in %.1f s.", name, wait)
+                self._vitals.thread_died(name, f"{type(error).__name__}: {error}")
+                if self._stopping.wait(wait):
+                    return
+                wait = min(wait * 2, self._settings.backoff.longest_s)
+            else:
+                self._vitals.thread_died(name, None)
+                return
+
+    def _keep_house(self) -> None:
+        self._upkeep.run(self._ready, self._stopping)
+
+    def _ingest(self) -> None:
+        try:
+            self._until_stored(self._open_database)
+            self._ready.set()
+            while not self._stopping.is_set():
+                self._connect()
+                try:
+                    self._pump()
+                except BrokerAway as away:
+                    self._vitals.broker_lost(str(away))
+        except Stopped:
+            self._ledger.drop()
+        finally:
+            self._subscriber.close()
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self._stopping.is_set():
+            return  # an error ended us; the guard begins again
+        self._vitals.broker_stopped()
+        if self._ready.is_set() and self._vitals.database.state == "connected":
+            with contextlib.suppress(DatabaseAway):  # `latest` is repaired at the next start
+                self._flush()
+
+    # Before the loop
+
+    def _open_database(self) -> None:
+        """Bring the tables up to date and learn what is there. Raises DatabaseAway."""
+        migrations.apply(self._engine)
+        with writing(self._engine) as connection:
+            self._vitals.database_connected(facts(connection))
+            self._ledger.load(account.totals(connection).get(self._settings.name, account.Tally()))
+            started_at = self._board.current.started_at
+            restored = restore.snapshot(connection, started_at, now_ms())
+        self._writer.load()
+        self._board.swap(restored)
+        self._flushed_version = 0
+
+    def _connect(self) -> None:
+        def lost(error: Exception) -> None:
+            self._vitals.broker_lost(str(error))
+            self._flush_if_due()
+
+        until_it_works(self._subscriber.connect, BrokerAway, self._settings.backoff, self._stopping, lost)
+        self._vitals.broker_connected(self._subscriber.window)
+
+    # The loop
+
+    def _pump(self) -> None:
+        """Receive, decode, store, acknowledge, until told to stop. Raises BrokerAway, Stopped."""
+        while True:
+            draining = self._stopping.is_set()
+            messages = self._subscriber.receive(self._settings.quiet_s if draining else self._settings.flush_s)
+            if messages:
+                self._take(messages)
+            self._flush_if_due()
+            if draining and (not messages or time.monotonic() >= self._drain_until):
+                return
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        batch = [decoded for message in messages if (decoded := self._decode(message)) is not None]
+        if batch:
+            self._ledger.hold(len(batch), sum(decoded.readings for decoded in batch))
+            outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
+            self._ledger.settle(outcome.tally, messages[0].received_at, now_ms())
+            self._show(outcome)
+        self._subscriber.acknowledge(messages)
+
+    def _decode(self, message: Message) -> Decoded | None:
+        try:
+            return native.decode(message, self._settings.topic_root, self._settings.largest_payload)
+        except Exception as error:
+            # A dialect never raises; one that does must not hold up everything behind this message.
+            log.exception("The message on %s can't be decoded, it becomes a dead letter.", message.topic)
+            return Decoded(message, problems=(f"it can't be decoded: {type(error).__name__}",))
+
+    def _show(self, outcome: Outcome) -> None:
+        changed = apply(self._board.current, outcome.changes)
+        if changed is not self._board.current:
+            self._board.swap(changed)
+
+    def _until_stored(self, what: Callable[[], T]) -> T:
+        """Try until the database takes it, keeping the broker's connection alive. Raises Stopped."""
+
+        def lost(error: Exception) -> None:
+            self._vitals.database_lost(str(error))
+            with contextlib.suppress(BrokerAway):  # acknowledging will find out and connect again
+                self._subscriber.keep_alive()
+
+        result = until_it_works(what, DatabaseAway, self._settings.backoff, self._stopping, lost)
+        self._vitals.database_connected()
+        return result
+
+    # What others read
+
+    def _flush_if_due(self) -> None:
+        if time.monotonic() < self._flush_at or self._board.current.version == self._flushed_version:
+            return
+        self._flush_at = time.monotonic() + self._settings.flush_s
+        try:
+            self._flush()
+        except DatabaseAway as away:
+            self._vitals.database_lost(str(away))
+
+    def _flush(self) -> None:
+        """Write what changed since the last time to `latest` and to the devices' `last_seen`. Raises DatabaseAway."""
+        current = self._board.current
+        changed = list(current.changed_since(self._flushed_version))
+        rows = [
+            {"series_id": series_id, "ts": series.ts, "value": series.value, "received_at": series.received_at}
+            for device in changed
+            for series in device.metrics.values()
+            if series.version > self._flushed_version
+            and (series_id := self._writer.series_id(device.name, series.metric)) is not None
+        ]
+        with writing(self._engine) as connection:
+            readings.store_latest(connection, rows)
+            devices.store_last_seen(connection, {device.name: device.last_seen for device in changed})
+        self._flushed_version = current.version
+
+    def _heartbeat(self) -> Heartbeat:
+        waiting = self._ledger.account
+        return Heartbeat(
+            self._settings.name,
+            self._token,
+            self._started_at,
+            waiting.messages.waiting,
+            waiting.readings.waiting,
+            self._vitals.broker.state,
+        )

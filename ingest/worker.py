@@ -1,0 +1,33 @@
+"""Settings -> a worker, the same one inside the web process and alone."""
+
+from __future__ import annotations
+
+from db.engine import Engine
+from ingest.service import Service, WorkerSettings
+from ingest.snapshot import Board
+from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
+from ingest.upkeep import UpkeepSettings
+from ingest.vitals import Vitals
+from settings import MqttAddress, Settings
+
+
+def make_service(settings: Settings, engine: Engine, address: MqttAddress, board: Board, vitals: Vitals) -> Service:
+    """The worker that these settings ask for, connecting to `address`. Not started."""
+    subscriber = Mqtt5Subscriber(
+        SubscriberSettings(
+            address,
+            settings.mqtt_client_id,
+            (f"{settings.topic_root}/#",),
+            largest_payload=settings.max_message_bytes,
+            ca_file=settings.mqtt_ca_file,
+            cert_file=settings.mqtt_cert_file,
+            key_file=settings.mqtt_key_file,
+        )
+    )
+    worker = WorkerSettings(
+        settings.mqtt_client_id,
+        settings.topic_root,
+        settings.max_message_bytes,
+        upkeep=UpkeepSettings(dead_letters_max=settings.dead_letters_max),
+    )
+    return Service(engine, subscriber, worker, board, vitals)

@@ -1,0 +1,276 @@
+"""Stores a batch in one transaction, and splits one that the database refuses until the culprit is alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from db import account, dead_letters, devices, readings, receipts
+from db.account import BatchKey, Tally
+from db.devices import About, ActuatorState, Status
+from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
+from ingest.dialects.decoded import Decoded
+from ingest.placement import Boot, Ids, Known, Placed, place
+from ingest.snapshot import AboutChange, Change, ReadingChange, StateChange, StatusChange
+
+log = logging.getLogger(__name__)
+
+#: Ms after a taken one that are looked at for the next free one.
+_SEARCHED_MS: Final = 10_000
+#: Other workers may take keys between our look and our insert; each round looks again.
+_ROUNDS: Final = 8
+
+
+class CrowdedKeys(DatabaseAway):
+    """Keys went on being taken while we looked for free ones. Trying the batch again is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch, once it is committed. `series_ids` are those of its new readings."""
+
+    tally: Tally = field(default_factory=Tally)
+    changes: tuple[Change, ...] = ()
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.tally + other.tally, self.changes + other.changes)
+
+
+@dataclass(slots=True)
+class _Catalogue:
+    """Numbers and states the writer remembers, so that it need not ask for them with every batch."""
+
+    devices: dict[str, int] = field(default_factory=dict)
+    series: dict[tuple[int, str], int] = field(default_factory=dict)
+    boots: dict[int, Boot] = field(default_factory=dict)
+    latest: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A transaction whose commit was asked for. It holds if the batch's row is there, whatever answer we got."""
+
+    key: BatchKey
+    ids: Ids
+    placed: Placed
+    outcome: Outcome
+
+
+class Writer:
+    """Stores batches. One thread uses it; on an error that may pass, hand it the same batch again."""
+
+    def __init__(self, engine: Engine, worker: str, token: str) -> None:
+        self._engine = engine
+        self._worker, self._token = worker, token
+        self._number = 0
+        self._catalogue = _Catalogue()
+        self._pending: list[Sequence[Decoded]] = []
+        self._done = Outcome()
+        self._unsure: _Attempt | None = None
+
+    def load(self) -> None:
+        """Learn what is there, and forget a batch that was not finished: it comes again. Raises DatabaseAway."""
+        self._pending, self._unsure = [], None
+        self._number += 1  # a batch of the present number may have been committed after all
+        with writing(self._engine) as connection:
+            known = devices.every(connection)
+            self._catalogue = _Catalogue(
+                devices={device.name: device.id for device in known},
+                boots={d.id: Boot(d.boot, d.boot_seq) for d in known if d.boot is not None and d.boot_seq is not None},
+            )
+            by_name = self._catalogue.devices
+            for series in devices.every_series(connection):
+                self._catalogue.series[by_name[series.device], series.metric] = series.id
+            for reading in readings.newest(connection):
+                series_id = self._catalogue.series[by_name[reading.device], reading.metric]
+                self._catalogue.latest[series_id] = reading.value
+
+    def series_id(self, device: str, metric: str) -> int | None:
+        """The number of a series, None if it has none yet."""
+        device_id = self._catalogue.devices.get(device)
+        return None if device_id is None else self._catalogue.series.get((device_id, metric))
+
+    def store(self, batch: Sequence[Decoded], now_ms: int) -> Outcome:
+        """Store a batch. When this returns, all of it is committed: stored, known to be there, or a dead letter.
+
+        After DatabaseAway call it again with the same batch: what is committed is not stored twice, and a commit
+        whose answer was lost is recognised by the batch's row.
+
+        Raises:
+            DatabaseAway: If the database can't store now.
+        """
+        if not self._pending:
+            self._pending, self._done = [batch], Outcome()
+        while self._pending:
+            piece = self._pending[-1]
+            try:
+                outcome = self._store_piece(piece, now_ms)
+            except DatabaseAway:
+                raise
+            except RefusedRows as refusal:
+                self._replace(piece, f"the database refuses it: {refusal}")
+            except Exception as error:
+                # Ours to mend, but one message must not hold up all those behind it.
+                log.exception("A batch of %d messages can't be stored.", len(piece))
+                self._replace(piece, f"it can't be stored: {type(error).__name__}: {error}")
+            else:
+                self._pending.pop()
+                self._done += outcome
+        return self._done
+
+    def _replace(self, piece: Sequence[Decoded], problem: str) -> None:
+        """Put halves in the place of a refused piece, or a dead letter in that of a single message.
+
+        Raises:
+            RuntimeError: If even the dead letter was refused, which leaves nothing to do but to begin again.
+        """
+        self._pending.pop()
+        if len(piece) > 1:
+            middle = len(piece) // 2
+            self._pending += [piece[middle:], piece[:middle]]  # the last goes first: order of arrival
+            return
+        culprit = piece[0]
+        if not culprit.samples and culprit.report is None:
+            raise RuntimeError(f"the dead letter for {culprit.message.topic} can't be stored: {problem}")
+        log.error("The message on %s becomes a dead letter: %s", culprit.message.topic, problem)
+        letter = Decoded(culprit.message, rejected=culprit.readings, problems=(*culprit.problems, problem))
+        self._pending.append([letter])
+
+    def _store_piece(self, piece: Sequence[Decoded], now_ms: int) -> Outcome:
+        known = Known()
+        attempt: _Attempt | None = None
+        look_first = any(d.message.redelivered or d.message.retained for d in piece)
+        for _ in range(_ROUNDS):
+            with writing(self._engine) as connection:
+                ids = self._ids(connection, piece, now_ms)
+                if look_first:
+                    known = self._look(connection, piece, ids, known, attempt)
+                placed = place(piece, ids, self._catalogue.boots, self._catalogue.latest, known)
+                key = BatchKey(self._worker, self._token, self._number)
+                attempt = _Attempt(key, ids, placed, _outcome(piece, placed))
+                if not account.claim_batch(connection, key, placed.tally, placed.seen, now_ms):
+                    connection.rollback()
+                    return self._accept(self._unsure)
+                free = _insert(connection, placed, now_ms)
+                if free:
+                    _store_rest(connection, piece, ids, placed)
+                    self._unsure = attempt
+                else:
+                    connection.rollback()
+            if free:
+                return self._accept(attempt)
+            look_first = True
+        raise CrowdedKeys("someone else goes on taking the keys of this batch")
+
+    def _accept(self, attempt: _Attempt | None) -> Outcome:
+        """Remember what a committed attempt made."""
+        if attempt is None:
+            raise RuntimeError(f"another worker named {self._worker} stores under the same token")
+        self._unsure = None
+        self._number = attempt.key.number + 1
+        catalogue = self._catalogue
+        catalogue.devices.update(attempt.ids.devices)
+        catalogue.series.update(attempt.ids.series)
+        catalogue.boots.update(attempt.placed.boots)
+        catalogue.latest.update((reading.series_id, reading.value) for reading in attempt.placed.new)
+        return attempt.outcome
+
+    def _ids(self, connection: Connection, piece: Sequence[Decoded], now_ms: int) -> Ids:
+        """Numbers of all devices and series of a piece, those that are new made in this transaction."""
+        catalogue = self._catalogue
+        names = {sample.device for decoded in piece for sample in decoded.samples}
+        names |= {decoded.report.device for decoded in piece if decoded.report is not None}
+        new_names = sorted(names - catalogue.devices.keys())
+        ids = (
+            dict(catalogue.devices) | devices.ensure(connection, new_names, now_ms) if new_names else catalogue.devices
+        )
+        wanted = {
+            (ids[sample.device], metric)
+            for decoded in piece
+            for sample in decoded.samples
+            for metric, _ in sample.values
+        }
+        new_series = wanted - catalogue.series.keys()
+        series = catalogue.series
+        if new_series:
+            series = dict(series) | devices.ensure_series(connection, new_series, now_ms)
+        return Ids(ids, series)
+
+    def _look(
+        self, connection: Connection, piece: Sequence[Decoded], ids: Ids, known: Known, attempt: _Attempt | None
+    ) -> Known:
+        """What the database holds of the keys that this piece wants, added to what is known."""
+        found = dict(known.readings)
+        keys: set[readings.Key] = set()
+        for decoded in piece:
+            for sample in decoded.samples:
+                if sample.ts is not None:
+                    device_id = ids.devices[sample.device]
+                    keys.update((ids.series[device_id, metric], sample.ts) for metric, _ in sample.values)
+        found.update(readings.existing(connection, keys))
+        if attempt is not None:
+            for series_id, first, last in _stretches(attempt.placed.own_time):
+                found.update(readings.existing_between(connection, series_id, first, last + _SEARCHED_MS))
+        return Known(found, receipts.existing(connection, self._receipt_keys(piece, ids)))
+
+    def _receipt_keys(self, piece: Sequence[Decoded], ids: Ids) -> Iterable[receipts.Key]:
+        for decoded in piece:
+            for sample in decoded.samples:
+                if sample.seq is None or sample.ts is not None:
+                    continue
+                device_id = ids.devices[sample.device]
+                own = self._catalogue.boots.get(device_id)
+                label = sample.boot if sample.boot is not None else own.label if own is not None else None
+                if label is not None:
+                    yield device_id, label, sample.seq
+
+
+def _insert(connection: Connection, placed: Placed, now_ms: int) -> bool:
+    """Insert readings and receipts; whether every key was free."""
+    if receipts.insert_new(connection, placed.receipts, now_ms) != len(placed.receipts):
+        return False
+    rows = [(reading.series_id, reading.ts, reading.value) for reading in placed.new]
+    return readings.insert_new(connection, rows) == len(rows)
+
+
+def _store_rest(connection: Connection, piece: Sequence[Decoded], ids: Ids, placed: Placed) -> None:
+    for decoded in piece:
+        at = decoded.message.received_at
+        match decoded.report:
+            case Status() as status:
+                devices.store_status(connection, ids.devices[status.device], status, at)
+            case About() as about:
+                devices.store_about(connection, ids.devices[about.device], about, at)
+            case ActuatorState() as state:
+                devices.store_state(connection, ids.devices[state.device], state, at)
+    devices.store_boots(connection, {device: (boot.label, boot.seq) for device, boot in placed.boots.items()})
+    dead_letters.store(connection, placed.dead_letters)
+
+
+def _stretches(keys: Iterable[readings.Key]) -> list[tuple[int, int, int]]:
+    """(series, first ts, last ts) of keys, one a series."""
+    found: dict[int, tuple[int, int]] = {}
+    for series_id, ts in keys:
+        first, last = found.get(series_id, (ts, ts))
+        found[series_id] = (min(first, ts), max(last, ts))
+    return [(series_id, first, last) for series_id, (first, last) in found.items()]
+
+
+def _outcome(piece: Sequence[Decoded], placed: Placed) -> Outcome:
+    changes: list[Change] = []
+    for decoded in piece:
+        at = decoded.message.received_at
+        match decoded.report:
+            case Status(device, online):
+                changes.append(StatusChange(device, online, at))
+            case About(device, model, firmware, actuators, units):
+                changes.append(AboutChange(device, model, firmware, units, {a.name: a.unit for a in actuators}, at))
+            case ActuatorState(device, actuator, state, _):
+                changes.append(StateChange(device, actuator, state, at))
+    changes += [
+        ReadingChange(reading.device, reading.metric, reading.ts, reading.value, reading.received_at)
+        for reading in placed.new
+    ]
+    return Outcome(placed.tally, tuple(changes))
