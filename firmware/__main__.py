@@ -1,0 +1,96 @@
+"""Command line of the devices: `python -m firmware simulate`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from firmware.climate import NAMED_PLACES
+from firmware.link import BrokerAddress
+from firmware.messages import valid_root
+from firmware.simulator import DEFAULT_PERIOD_S, MAX_DEVICES, FleetSettings, StdinError
+from firmware.simulator import simulate as run_simulation
+
+app = typer.Typer(
+    help="The devices' side: boards and their stand-in.", add_completion=False, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def _firmware() -> None:
+    """Keeps `simulate` a subcommand while it is the only one."""
+
+
+@app.command()
+def simulate(  # noqa: PLR0913, PLR0917  # an option each
+    broker: Annotated[
+        str, typer.Option(help="mqtt://[user:password@]host[:port]", envvar="MQTT_URL", show_envvar=True)
+    ] = "mqtt://127.0.0.1:1883",
+    count: Annotated[int, typer.Option(min=1, max=MAX_DEVICES, help="How many devices.")] = len(NAMED_PLACES),
+    rate: Annotated[
+        float | None, typer.Option(help="Messages a second of all devices together, instead of a period.")
+    ] = None,
+    period: Annotated[float, typer.Option(help="Seconds between two messages of a device.")] = DEFAULT_PERIOD_S,
+    root: Annotated[str, typer.Option(help="First levels of the topics.")] = "iot",
+    messages: Annotated[
+        int | None, typer.Option(min=1, help="End once so many telemetry messages are acknowledged.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same places and noise.")] = None,
+    led_delay: Annotated[
+        tuple[float, float], typer.Option(help="How long the LED takes to obey: from, to, in seconds.")
+    ] = (0.3, 1.2),
+    until_stdin_closes: Annotated[
+        bool, typer.Option("--until-stdin-closes", help="End when stdin, a pipe, is closed.")
+    ] = False,
+) -> None:
+    """Simulate devices that speak the MQTT contract, until Ctrl-C, SIGTERM or as asked."""
+    settings = FleetSettings(
+        address=_address(broker),
+        root=_root(root),
+        count=count,
+        period_s=_above_zero("period", period) if rate is None else count / _above_zero("rate", rate),
+        messages=messages,
+        seed=seed,
+        led_delay_s=_span(led_delay),
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    typer.echo(f"{count} devices, {settings.rate:g} messages/s, to {settings.address} under {root}/")
+    try:
+        tally = run_simulation(settings, until_stdin_closes=until_stdin_closes)
+    except StdinError as error:
+        raise typer.BadParameter(str(error), param_hint="--until-stdin-closes") from error
+    lost = f", lost {tally.lost} that nobody took in time" if tally.lost else ""
+    typer.echo(f"sent {tally.sent}, acknowledged {tally.acknowledged}{lost}")
+
+
+def _address(url: str) -> BrokerAddress:
+    try:
+        return BrokerAddress.parse(url)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--broker") from error
+
+
+def _root(root: str) -> str:
+    if not valid_root(root):
+        raise typer.BadParameter(
+            "levels of letters, digits, dot, dash and underscore, no wildcards", param_hint="--root"
+        )
+    return root
+
+
+def _above_zero(name: str, value: float) -> float:
+    if not value > 0:
+        raise typer.BadParameter(f"{value:g} is not above 0", param_hint=f"--{name}")
+    return value
+
+
+def _span(span: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= span[0] <= span[1]:
+        raise typer.BadParameter("needs two times, the shorter one first", param_hint="--led-delay")
+    return span
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m firmware")
