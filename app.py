@@ -1,0 +1,74 @@
+"""The front door: one server for pages, API and worker.
+
+`make run` is `python app.py`, which takes address and port from the settings; `streamlit run app.py` takes them from
+`.streamlit/config.toml` or its own flags.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+from starlette.routing import Mount
+from streamlit.starlette import App
+
+import runtime
+import settings as settings_module
+from api import api
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_app: App) -> AsyncIterator[None]:
+    """The worker starts with the server, before any visitor, and ends with it."""
+    try:
+        with runtime.announced_stop(runtime.get_runtime()):
+            yield
+    finally:
+        runtime.get_runtime.clear()
+
+
+def check() -> settings_module.Settings:
+    """Settings that are right, or the end of the process with a line for each that is not."""
+    try:
+        settings = settings_module.load()
+    except settings_module.SettingsError as error:
+        sys.exit(str(error))
+    logging.basicConfig(level=settings.log_level.upper(), format=settings_module.LOG_FORMAT)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return settings
+
+
+def main() -> None:
+    """Serve until Ctrl-C or SIGTERM; exit status 0 if the end was asked for."""
+    settings = check()
+    _check_port(settings.host, settings.port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn ends in order and then raises the signal again, which must not kill us at the last moment
+        signal.signal(number, lambda *_: None)
+    try:
+        runtime.get_runtime()
+    except (runtime.StartError, runtime.SettingsError) as error:
+        sys.exit(str(error))
+    app.run(config={"server.address": settings.host, "server.port": settings.port})
+
+
+def _check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            sys.exit(f"{host}:{port} can't be used: {error.strerror}. Choose another port: make run PORT={port + 1}")
+
+
+app = App("pages/navigation.py", lifespan=lifespan, routes=[Mount("/api", api)])
+
+if __name__ == "__main__":
+    main()
+else:
+    check()

@@ -1,0 +1,268 @@
+"""The one object a process has: settings, engine, worker, and beside them the embedded broker and the demo devices.
+
+`get_runtime()` is cached by Streamlit, so pages, API and the server's lifespan all get the same one; *Clear cache* ends
+it, and whoever asks next starts the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Final, Protocol
+
+import streamlit as st
+
+import settings as settings_module
+from broker.embedded import BrokerStartError, EmbeddedBroker
+from db import engine as database
+from ingest.follower import Follower, FollowerSettings
+from ingest.health import Health
+from ingest.service import Service
+from ingest.snapshot import Board, Snapshot
+from ingest.vitals import Vitals, now_ms
+from ingest.worker import make_service
+from settings import MqttAddress, Settings, SettingsError, mask_password, parse_mqtt_url
+
+log = logging.getLogger(__name__)
+
+_PROJECT: Final = Path(__file__).parent
+#: How long the worker goes on taking what the embedded broker holds, which is lost when that stops.
+_DRAIN_S: Final = 1.5
+_CHILD_STOP_S: Final = 1.0
+#: A child that died is started again after this.
+_LOOK_AFTER_S: Final = 1.0
+_FIRST_LOOK_S: Final = 0.1
+_LOCK_WAIT_S: Final = 10.0
+
+
+class StartError(Exception):
+    """The server can't start. The text is for a person: what is wrong and what to do."""
+
+
+class Worker(Protocol):
+    """What runs in this process: the ingest service, or with INGEST=off the follower."""
+
+    def start(self) -> None:
+        """Start its threads."""
+
+    def stop(self, drain_s: float = 0.0, timeout_s: float = 5.0) -> None:
+        """End its threads."""
+
+    def health(self) -> Health:
+        """How it is."""
+
+
+@dataclass(slots=True)
+class Runtime:
+    """All that one server process shares. Made by `start_runtime`, ended by `stop`."""
+
+    settings: Settings
+    engine: database.Engine
+    board: Board
+    device_address: MqttAddress
+    stopping: threading.Event
+    _worker: Worker
+    _broker: EmbeddedBroker | None
+    _lock: IO[str]
+    _demo: subprocess.Popen[bytes] | None = None
+    _caretaker: threading.Thread | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def health(self) -> Health:
+        """How the worker, the broker and the database are, from memory."""
+        return self._worker.health()
+
+    def announce_stop(self) -> None:
+        """Tell open streams that the server is about to end. Quick; called from a signal handler."""
+        self.stopping.set()
+        self.board.notify()
+
+    def start(self) -> None:
+        """Start the worker, the demo devices and the thread that looks after the children."""
+        self._worker.start()
+        self._caretaker = threading.Thread(target=self._look_after_children, name="caretaker", daemon=True)
+        self._caretaker.start()
+
+    def stop(self) -> None:
+        """End demo devices, worker, broker, in this order, so that nothing received is lost. Harmless twice."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self.announce_stop()
+        if self._caretaker is not None:
+            self._caretaker.join()
+        _end_child(self._demo)
+        self._worker.stop(_DRAIN_S if self._broker is not None else 0.0, timeout_s=3.5)
+        if self._broker is not None:
+            self._broker.stop()
+        self.engine.dispose()
+        self._lock.close()
+
+    def _look_after_children(self) -> None:
+        # Before the worker has subscribed, a broker has nobody to keep the devices' messages for.
+        while self._worker.health().broker.state != "connected":
+            if self._ended.wait(_FIRST_LOOK_S):
+                return
+        self._start_demo()
+        while not self._ended.wait(_LOOK_AFTER_S):
+            try:
+                if self._broker is not None and not self._broker.running:
+                    log.warning("The embedded broker ended by itself; starting it again. What it held is gone.")
+                    self._broker.restart()
+            except BrokerStartError as error:
+                log.warning("%s", error)
+            if self._demo is not None and self._demo.poll() is not None:
+                log.warning("The demo devices ended by themselves; starting them again.")
+                self._start_demo()
+
+    def _start_demo(self) -> None:
+        count = self.settings.demo_device_count
+        if count == 0:
+            return
+        address = self.settings.mqtt_url.get_secret_value() if self.settings.mqtt_url else str(self.device_address)
+        root = self.settings.topic_root.replace("+", "demo")
+        command = [sys.executable, "-m", "firmware", "simulate", "--count", str(count), "--root", root]
+        self._demo = subprocess.Popen(
+            [*command, "--until-stdin-closes"],
+            cwd=_PROJECT,
+            env={**os.environ, "MQTT_URL": address},  # not an argument: it may hold a password
+            stdin=subprocess.PIPE,  # held open: the devices end when it closes, even by a kill -9 of this process
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches the server alone, which ends them in its own order
+        )
+
+
+@st.cache_resource(show_spinner=False, on_release=Runtime.stop)
+def get_runtime() -> Runtime:
+    """The runtime of this process, started when it is first asked for.
+
+    Raises:
+        StartError, SettingsError: If it can't be started.
+    """
+    return start_runtime(settings_module.load())
+
+
+def start_runtime(settings: Settings) -> Runtime:
+    """Start everything a server process has. Waits neither for the database nor for a broker elsewhere.
+
+    Raises:
+        StartError: If the data folder or the embedded broker is not to be had.
+    """
+    warn_without_effect(settings)
+    lock = _lock_data_dir(settings.data_dir)
+    embedded: EmbeddedBroker | None = None
+    try:
+        engine = database.create(settings.database)
+        if settings.broker is None:
+            embedded = EmbeddedBroker.start(settings.data_dir)
+    except (BrokerStartError, database.DatabaseAway) as error:
+        lock.close()
+        raise StartError(str(error)) from error
+    device_address = settings.broker or parse_mqtt_url(embedded.mqtt_url if embedded else "")
+    (settings.data_dir / "mqtt_url").write_text(f"{device_address}\n", encoding="utf-8")
+    board = Board(Snapshot(now_ms(), 0, {}))
+    vitals = Vitals(str(device_address), mask_password(settings.database), embedded=embedded is not None)
+    worker = _worker(
+        settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
+    )
+    runtime = Runtime(settings, engine, board, device_address, threading.Event(), worker, embedded, lock)
+    runtime.start()
+    return runtime
+
+
+def _worker(
+    settings: Settings, engine: database.Engine, address: MqttAddress, board: Board, vitals: Vitals
+) -> Service | Follower:
+    if settings.ingest == "off":
+        return Follower(engine, FollowerSettings(), board, vitals)
+    return make_service(settings, engine, address, board, vitals)
+
+
+def _lock_data_dir(data_dir: Path) -> IO[str]:
+    """Hold the data folder for this process: two of them would be two workers with one name.
+
+    The lock of a runtime that is just ending (*Clear cache*) is waited for.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"The data folder {data_dir} can't be written: {error.strerror}. Set DATA_DIR.") from error
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    pause = threading.Event()
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            if owner != str(os.getpid()) or time.monotonic() > deadline:
+                lock.close()
+                raise StartError(
+                    f"Another Smart Monitor (process {owner}) uses the data folder {data_dir}. "
+                    "Stop it, or set DATA_DIR to another folder."
+                ) from None
+            pause.wait(0.05)  # flock has no time-out to wait with
+        else:
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            return lock
+
+
+def _end_child(child: subprocess.Popen[bytes] | None) -> None:
+    """Close a child's stdin, which ends it; kill it if it does not listen."""
+    if child is None:
+        return
+    if child.stdin is not None:
+        child.stdin.close()
+    try:
+        child.wait(_CHILD_STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def warn_without_effect(settings: Settings) -> None:
+    """Say which settings somebody set in vain."""
+    for name in settings.without_effect():
+        log.warning("%s is set and has no effect yet in this version.", name)
+
+
+@contextlib.contextmanager
+def announced_stop(runtime: Runtime) -> Iterator[None]:
+    """While the server runs, pass SIGTERM and SIGINT on to its streams too.
+
+    The server itself waits for open responses before it ends, and an event stream never ends by itself. Only the first
+    signal goes through: a second Ctrl-C would make it skip the orderly end, which takes less than five seconds anyway.
+    """
+
+    def announce(number: int, frame: FrameType | None) -> None:
+        first = not runtime.stopping.is_set()
+        runtime.announce_stop()
+        handler = before[number]
+        if first and callable(handler):
+            handler(number, frame)
+
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, announce)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["Runtime", "SettingsError", "StartError", "announced_stop", "get_runtime", "start_runtime"]
