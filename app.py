@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -20,12 +22,20 @@ import runtime
 import settings as settings_module
 from api import api
 
+log = logging.getLogger(__name__)
+
 
 @contextlib.asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[None]:
     """The worker starts with the server, before any visitor, and ends with it."""
     try:
-        with runtime.announced_stop(runtime.get_runtime()):
+        runtime.get_runtime()
+    except runtime.StartError as error:
+        # An exception here would be shown as a traceback. Nothing was started, so nothing is left to end.
+        log.critical("%s", error)
+        os._exit(1)
+    try:
+        with runtime.announced_stop(asyncio.get_running_loop()):
             yield
     finally:
         runtime.get_runtime.clear()

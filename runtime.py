@@ -6,6 +6,7 @@ it, and whoever asks next starts the next one.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import logging
@@ -241,18 +242,22 @@ def warn_without_effect(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def announced_stop(runtime: Runtime) -> Iterator[None]:
-    """While the server runs, pass SIGTERM and SIGINT on to its streams too.
+def announced_stop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """While the server runs in `loop`, tell its open streams of SIGTERM and SIGINT.
 
     The server itself waits for open responses before it ends, and an event stream never ends by itself. Only the first
     signal goes through: a second Ctrl-C would make it skip the orderly end, which takes less than five seconds anyway.
     """
+    asked = threading.Event()
 
     def announce(number: int, frame: FrameType | None) -> None:
-        first = not runtime.stopping.is_set()
-        runtime.announce_stop()
+        if asked.is_set():
+            return
+        asked.set()
+        # Later, in the loop: here the main thread may be anywhere, in the middle of get_runtime() as well.
+        loop.call_soon_threadsafe(lambda: get_runtime().announce_stop())
         handler = before[number]
-        if first and callable(handler):
+        if callable(handler):
             handler(number, frame)
 
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
