@@ -107,7 +107,7 @@ class Follower:
         migrations.apply(self._engine)
         with reading(self._engine) as connection:
             self._vitals.database_connected(facts(connection))
-            self._board.swap(restore.snapshot(connection, self._board.current.started_at, now_ms()))
+            self._board.swap(restore.snapshot(connection, self._board.current, now_ms()))
         self._received_from = max(
             (
                 series.received_at

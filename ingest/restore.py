@@ -12,9 +12,12 @@ from ingest.snapshot import BIN_MS, BINS, ActuatorNow, DeviceNow, ReadingChange,
 _HISTORY_ROWS: Final = 400_000
 
 
-def snapshot(connection: Connection, started_at: int, now: int) -> Snapshot:
-    """All devices as stored, with what is left of their last 15 minutes. Times are UTC ms."""
-    version = 1
+def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
+    """All devices as stored, with what is left of their last 15 minutes, as the version after `previous`.
+
+    `now` is UTC ms. Versions go on rising, so that a stream that knows an earlier one is told of everything.
+    """
+    version = previous.version + 1
     units: dict[str, dict[str, str]] = {}
     for series in devices.every_series(connection):
         if series.unit is not None:
@@ -41,7 +44,7 @@ def snapshot(connection: Connection, started_at: int, now: int) -> Snapshot:
         )
         for device in devices.every(connection)
     }
-    return Snapshot(started_at, version, found)
+    return Snapshot(previous.started_at, version, found)
 
 
 def online(status: bool | None, status_at: int | None, last_seen: int) -> bool | None:

@@ -176,8 +176,7 @@ class Service:
         with writing(self._engine) as connection:
             self._vitals.database_connected(facts(connection))
             self._ledger.load(account.totals(connection).get(self._settings.name, account.Tally()))
-            started_at = self._board.current.started_at
-            restored = restore.snapshot(connection, started_at, now_ms())
+            restored = restore.snapshot(connection, self._board.current, now_ms())
         self._writer.load()
         self._board.swap(restored)
         self._flushed_version = 0
