@@ -1,0 +1,106 @@
+"""`/live/`: server-sent events, pushed when something changed, at most four times a second to each client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.current import TheRuntime
+from api.events import End, Event, encode, events, resume_from
+from runtime import Runtime
+
+router = APIRouter(tags=["live"])
+
+FLUSH_S: Final = 0.25
+STILL_HERE_S: Final = 15.0
+_RETRY: Final = b"retry: 2000\n\n"
+_STILL_HERE: Final = b": still here\n\n"
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_STREAM: Final = {
+    "description": "Events `presence`, `reading`, `state` and `end`, each with one JSON object as data",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
+@router.get("/live/", summary="What changes, as it changes", response_class=Response, responses={200: _STREAM})
+async def live(
+    runtime: TheRuntime,
+    last_event_id: Annotated[str | None, Header(description="Sent by a browser that connects again")] = None,
+    resume: Annotated[
+        str | None, Query(alias="last_event_id", description="The same, for clients that can't set headers")
+    ] = None,
+) -> Response:
+    """Begins with the whole state, or with what changed since the given id if it is of this server's present start.
+
+    An id that ends in `-0` opens a whole state: what was shown before counts no more.
+    """
+    return LiveStream(runtime, last_event_id or resume)
+
+
+class Bell:
+    """Rung from any thread, heard in the event loop; several rings before it is heard are one."""
+
+    def __init__(self) -> None:
+        """Must be made in the event loop that will hear it."""
+        self._loop = asyncio.get_running_loop()
+        self._rung = asyncio.Event()
+        self._pending = False
+
+    def ring(self) -> None:
+        """Takes no lock: the worker's thread and signal handlers call it."""
+        if not self._pending:
+            self._pending = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
+                self._loop.call_soon_threadsafe(self._rung.set)
+
+    async def heard(self, seconds: float) -> None:
+        """Return at the next ring, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        # In this order: who rings from now on rings anew, and what was rung for before is read after this.
+        self._rung.clear()
+        self._pending = False
+
+
+class LiveStream(StreamingResponse):
+    """One client's stream. It listens to the board while it is being sent, however that ends."""
+
+    def __init__(self, runtime: Runtime, last_event_id: str | None) -> None:
+        self._runtime = runtime
+        self._bell = Bell()
+        self._chunks = self._flushes(last_event_id)
+        super().__init__(self._chunks, headers=_HEADERS, media_type="text/event-stream")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the client leaves or the server stops."""
+        stop = self._runtime.board.listen(self._bell.ring)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            stop()
+            await self._chunks.aclose()
+
+    async def _flushes(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
+        clock = asyncio.get_running_loop().time
+        board, stopping = self._runtime.board, self._runtime.stopping
+        yield _RETRY
+        known = resume_from(last_event_id, board.current)
+        spoke_at = clock()
+        while not stopping.is_set():
+            snapshot = board.current
+            found = events(snapshot, known)
+            known = snapshot.version
+            if found or clock() - spoke_at >= STILL_HERE_S:
+                yield encode(found) or _STILL_HERE
+                spoke_at = clock()
+                # The pace, even of a client that reads slowly: what changes meanwhile goes out together.
+                await asyncio.sleep(FLUSH_S)
+            await self._bell.heard(max(0.0, spoke_at + STILL_HERE_S - clock()))
+        yield Event(End()).encode()

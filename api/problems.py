@@ -1,0 +1,138 @@
+"""Every error as `application/problem+json` (RFC 9457), and how the OpenAPI document tells of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from db.engine import DatabaseAway
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+#: When to ask again while the database is away, in seconds.
+RETRY_AFTER_S: Final = 5
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field: its name, and what is allowed."""
+
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error. `type` is always `about:blank`: `status` and `title` say which, `detail` says what happened."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+class ProblemError(Exception):
+    """Ends a request with this status and text."""
+
+    def __init__(self, status: int, detail: str, errors: Iterable[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = list(errors)
+
+
+def wrong_field(field: str, detail: str) -> ProblemError:
+    """400: this field can't be used; `detail` says why and what is allowed."""
+    return ProblemError(400, f"{field} {detail}", [FieldError(field=field, detail=detail)])
+
+
+def unknown(what: str) -> ProblemError:
+    """404: there is no such thing."""
+    return ProblemError(404, f"There is no {what}.")
+
+
+def away(cause: str) -> ProblemError:
+    """503: the database can't answer now."""
+    return ProblemError(503, f"The database is away: {cause.rstrip('.')}. Ask again in {RETRY_AFTER_S} seconds.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of this application as a problem."""
+    app.add_exception_handler(ProblemError, _refused)
+    app.add_exception_handler(DatabaseAway, _database_away)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def described(schema: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with our errors in place of FastAPI's own. Changes and returns `schema`; harmless twice."""
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for model in (FieldError, Problem):
+        own = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        own.pop("$defs", None)
+        schemas[model.__name__] = own
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operations in schema.get("paths", {}).values():
+        for operation in operations.values():
+            for status, response in operation.get("responses", {}).items():
+                if status.startswith(("4", "5")) and "content" not in response:
+                    response["content"] = content
+                elif status == "422":
+                    operation["responses"][status] = {"description": "A parameter is wrong", "content": content}
+    return schema
+
+
+def _answer(
+    status: int, detail: str, errors: list[FieldError] | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or None)
+    return Response(problem.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)  # noqa: S101 - it is registered for this class
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else None
+    return _answer(error.status, error.detail, error.errors, headers)
+
+
+def _database_away(request: Request, error: Exception) -> Response:
+    return _refused(request, away(str(error)))
+
+
+def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for this class
+    errors = [
+        FieldError(field=".".join(str(part) for part in one["loc"][1:]), detail=_sentence(one["msg"]))
+        for one in error.errors()
+    ]
+    return _answer(422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors)
+
+
+def _sentence(message: str) -> str:
+    """Its text for people who don't know pydantic."""
+    return message.replace("Input should", "should").replace("Field required", "is required")
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this class
+    detail = error.detail
+    if error.status_code == 404:
+        detail = f"There is nothing at {request.url.path}. What there is stands at {request.scope['root_path']}/docs."
+    elif error.status_code == 405:
+        detail = f"{request.method} is not possible at {request.url.path}."
+    return _answer(error.status_code, detail, headers=error.headers)
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed and was answered with 500: %s", request.method, request.url.path, error)
+    return _answer(500, "The server made a mistake. Its log says which; the worker goes on storing.")

@@ -1,0 +1,152 @@
+"""The API on a runtime of its own: how a test makes one, fills it, and serves it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from api import api
+from api.current import the_runtime
+from db import devices, engine, migrations, readings
+from db.engine import DatabaseFacts
+from ingest import restore
+from ingest.health import Account, Health, Rates
+from ingest.snapshot import Board, Change, Snapshot, apply
+from ingest.vitals import Vitals, now_ms
+from runtime import Runtime
+from settings import Settings, parse_mqtt_url
+from tests.parts.ports import free_port
+
+
+@dataclass(slots=True)
+class WatchedBoard(Board):
+    """A board that tells when a listener has left."""
+
+    left: threading.Event = field(default_factory=threading.Event)
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        stop = Board.listen(self, listener)
+
+        def leave() -> None:
+            stop()
+            self.left.set()
+
+        return leave
+
+
+@dataclass(slots=True)
+class IdleWorker:
+    """A worker that receives nothing: its health is what the test says, else what `vitals` say."""
+
+    vitals: Vitals
+    told: Health | None = None
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def stop(self, drain_s: float = 0.0, timeout_s: float = 5.0) -> None:
+        """There is nothing to stop."""
+
+    def health(self) -> Health:
+        vitals = self.vitals
+        return self.told or Health("thread", 1, vitals.broker, vitals.database, Account(), Rates(), vitals.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A runtime in which nothing happens by itself: the test decides what its database and board hold."""
+
+    runtime: Runtime
+    vitals: Vitals
+    board: WatchedBoard
+    worker: IdleWorker
+
+    def store(self, device: str, metric: str, rows: Sequence[tuple[int, float]], unit: str | None = None) -> None:
+        """Readings (UTC ms, value) of one series, in the database."""
+        with engine.writing(self.runtime.engine) as connection:
+            device_id = devices.ensure(connection, [device], now_ms())[device]
+            series_id = devices.ensure_series(connection, [(device_id, metric)], now_ms())[device_id, metric]
+            readings.insert_new(connection, [(series_id, ts, value) for ts, value in rows])
+            if unit is not None:
+                devices.store_about(connection, device_id, devices.About(device, None, None, (), {metric: unit}), 1)
+
+    def restore(self) -> None:
+        """The board as the worker fills it from the database at its start."""
+        with engine.reading(self.runtime.engine) as connection:
+            self.board.swap(restore.snapshot(connection, self.board.current, now_ms()))
+
+    def change(self, *changes: Change) -> Snapshot:
+        """What a batch with these changes does to the board."""
+        self.board.swap(apply(self.board.current, changes))
+        return self.board.current
+
+
+@contextmanager
+def place(directory: Path, database_url: str) -> Iterator[Place]:
+    """A place on this database, all its connections fine."""
+    settings = Settings(data_dir=directory)
+    database = engine.create(database_url)
+    migrations.apply(database)
+    board = WatchedBoard(Snapshot(now_ms(), 0, {}))
+    vitals = Vitals("mqtt://127.0.0.1:1883", database_url, embedded=False)
+    vitals.broker_connected(2000)
+    vitals.database_connected(DatabaseFacts("SQLite", "3", None))
+    address = parse_mqtt_url("mqtt://127.0.0.1:1883")
+    worker = IdleWorker(vitals)
+    with (directory / "lock").open("w") as lock:
+        runtime = Runtime(settings, database, board, address, threading.Event(), worker, None, lock)
+        api.dependency_overrides[the_runtime] = lambda: runtime
+        yield Place(runtime, vitals, board, worker)
+        api.dependency_overrides.clear()
+    database.dispose()
+
+
+def mounted() -> Starlette:
+    """The API where app.py mounts it."""
+    return Starlette(routes=[Mount("/api", api)])
+
+
+class _Announced(uvicorn.Server):
+    ready: threading.Event
+
+    async def startup(self, sockets: object = None) -> None:
+        del sockets
+        await super().startup()
+        self.ready.set()
+
+
+class Served:
+    """The mounted API on a free loopback port, in a thread."""
+
+    def __init__(self) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        config = uvicorn.Config(mounted(), "127.0.0.1", port, log_level="warning", lifespan="off", ws="none")
+        self._server = _Announced(config)
+        self._server.ready = threading.Event()
+        self._thread = threading.Thread(target=self._server.run, name="uvicorn", daemon=True)
+
+    def start(self) -> None:
+        """Start and wait until it listens."""
+        self._thread.start()
+        assert self._server.ready.wait(5), "uvicorn did not start within 5 s"
+
+    def stop(self) -> bool:
+        """Ask it to end, and whether it did: it waits for open answers."""
+        self._server.should_exit = True
+        self._thread.join(5)
+        return not self._thread.is_alive()
+
+
+def fields(problem: Mapping[str, object]) -> set[str]:
+    """The fields that a problem names."""
+    errors = problem["errors"]
+    assert isinstance(errors, list)
+    return {error["field"] for error in errors}
