@@ -44,6 +44,8 @@ _CHILD_STOP_S: Final = 1.0
 #: A child that died is started again after this.
 _LOOK_AFTER_S: Final = 1.0
 _FIRST_LOOK_S: Final = 0.1
+#: How long the server waits for clients to take what it still has for them.
+_CLIENTS_LEAVE_S: Final = 1.5
 _LOCK_WAIT_S: Final = 10.0
 
 
@@ -247,6 +249,8 @@ def announced_stop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
     The server itself waits for open responses before it ends, and an event stream never ends by itself. Only the first
     signal goes through: a second Ctrl-C would make it skip the orderly end, which takes less than five seconds anyway.
+    A client that stopped reading could hold it for ever; after a while the server is told to go on without it, which
+    uvicorn understands as that second Ctrl-C.
     """
     asked = threading.Event()
 
@@ -259,6 +263,9 @@ def announced_stop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         handler = before[number]
         if callable(handler):
             handler(number, frame)
+        impatient = before[signal.SIGINT]
+        if callable(impatient):
+            loop.call_soon_threadsafe(loop.call_later, _CLIENTS_LEAVE_S, impatient, signal.SIGINT, None)
 
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in before:

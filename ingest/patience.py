@@ -51,7 +51,7 @@ def until_it_works(
 
     retrying = Retrying(
         retry=retry_if_exception_type(problem),
-        wait=wait_exponential_jitter(backoff.first_s, backoff.longest_s, jitter=backoff.first_s),
+        wait=wait_exponential_jitter(max=backoff.longest_s, jitter=backoff.first_s, multiplier=backoff.first_s),
         sleep=sleep_using_event(stop),
         stop=stop_when_event_set(stop),
         before_sleep=_heard,

@@ -98,6 +98,8 @@ class Service:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
+        if not self._threads[0].is_alive():
+            self._subscriber.release()
         if self._vitals.database.state == "connected":
             self._upkeep.farewell()
         messages = self._ledger.account.messages

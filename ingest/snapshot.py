@@ -138,7 +138,7 @@ def apply(snapshot: Snapshot, changes: Iterable[Change]) -> Snapshot:
     for change in changes:
         draft = touched.get(change.device)
         if draft is None:
-            draft = touched[change.device] = _Draft.of(snapshot.devices.get(change.device), change.device)
+            draft = touched[change.device] = _Draft.of(snapshot.devices.get(change.device), change.device, version)
         draft.take(change, version)
     if not touched:
         return snapshot
@@ -157,9 +157,9 @@ class _Draft:
     actuators: dict[str, ActuatorNow]
 
     @classmethod
-    def of(cls, device: DeviceNow | None, name: str) -> _Draft:
+    def of(cls, device: DeviceNow | None, name: str, version: int) -> _Draft:
         if device is None:
-            device = DeviceNow(name, None, None, None, None, 0, 0, 0, {}, {})
+            device = DeviceNow(name, None, None, None, None, 0, version, version, {}, {})
         return cls(device, dict(device.metrics), dict(device.actuators))
 
     def finished(self, version: int) -> DeviceNow:

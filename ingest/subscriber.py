@@ -75,6 +75,9 @@ class Subscriber(Protocol):
     def close(self) -> None:
         """Leave; the broker keeps the session. Harmless if there is no connection."""
 
+    def release(self) -> None:
+        """Close, and give back all else it holds. It can't be used again."""
+
 
 class Mqtt5Subscriber:
     """MQTT 5 over the sans-I/O package mqtt5, with a persistent session under a fixed client id."""
@@ -156,7 +159,7 @@ class Mqtt5Subscriber:
 
     def wake(self) -> None:
         """End a `receive()` that waits. May be called from any thread."""
-        with contextlib.suppress(BlockingIOError):  # full: it is awake already
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: there is nothing to wake
             self._wake_out.send(b"\0")
 
     def close(self) -> None:
@@ -168,6 +171,12 @@ class Mqtt5Subscriber:
             self._socket.sendall(mqtt5.DisconnectPacket().write())
         self._socket.close()
         self._socket = None
+
+    def release(self) -> None:
+        """Close, and give back the pair of sockets that `wake()` uses."""
+        self.close()
+        self._wake_in.close()
+        self._wake_out.close()
 
     def _open(self) -> socket.socket:
         settings = self._settings
