@@ -1,0 +1,1 @@
+"""The screens: one file each, and `parts` for what they share."""

@@ -1,0 +1,35 @@
+"""How to connect a device: lines that work as they stand."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import Final
+
+import streamlit as st
+
+from settings import MqttAddress
+
+_READING: Final = '{"temperature": 21.5, "humidity": 48}'
+_EXAMPLE_SITE: Final = "site1"
+
+
+def publish_line(address: MqttAddress, topic_root: str, device: str = "kitchen") -> str:
+    """A `mosquitto_pub` line that sends one reading. A user's password is left for the shell to fill in."""
+    root = "/".join(_EXAMPLE_SITE if level == "+" else level for level in topic_root.split("/"))
+    parts = ["mosquitto_pub", "-h", quote(address.host), "-p", str(address.port)]
+    if address.tls:
+        parts.append("--tls-use-os-certs")
+    if address.username is not None:
+        parts += ["-u", quote(address.username), "-P", '"$MQTT_PASSWORD"']
+    parts += ["-q", "1", "-t", quote(f"{root}/{device}/telemetry"), "-m", quote(_READING)]
+    return " ".join(parts)
+
+
+def show_how_to_connect(address: MqttAddress, topic_root: str) -> None:
+    """The line to copy, and what a device has to send."""
+    st.code(publish_line(address, topic_root), language=None, wrap_lines=True)
+    password = " Put the password into `MQTT_PASSWORD` first." if address.username is not None else ""
+    st.markdown(
+        f"`mosquitto_pub` comes with Debian's package `mosquitto-clients`.{password} "
+        "A device publishes the same to a topic with its own name: every number in the JSON becomes a metric."
+    )

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from db.account import Missing
+from db.dead_letters import DeadLetter, StoredDeadLetter
+from ingest.health import Account, Counts
+from pages.parts.account_sum import account_html
+from pages.parts.letters import letters_html, preview
+from pages.parts.missing_numbers import missing_html, sentence
+from tests.pages.cases import ms
+
+NOW = ms("2026-11-23T13:10:00Z")
+ZONE = ZoneInfo("Europe/Berlin")
+
+
+def letter(topic: str, payload: bytes, reason: str = "is not JSON") -> StoredDeadLetter:
+    return StoredDeadLetter(1, DeadLetter(NOW, topic, payload, len(payload), reason))
+
+
+def test_the_account_adds_up_in_sight() -> None:
+    table = account_html(Account(Counts(41_902, 7, 3, 1), Counts(83_804, 14, 3, 2)))
+    rows = [
+        [int(figure.replace(",", "")) for figure in re.findall(r"<td>([\d,]+)</td>", row)]
+        for row in table.split("<tr>")
+    ]
+    *summands, total = [row for row in rows if row]
+
+    assert len(summands) == 4
+    assert [sum(column) for column in zip(*summands, strict=True)] == total == [41_913, 83_823]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        (120, 131, "greenhouse sent 12 messages that never reached us, noticed 14:10"),
+        (120, 120, "greenhouse sent 1 message that never reached us, noticed 14:10"),
+    ],
+)
+def test_missing_numbers_in_words(first: int, last: int, said: str) -> None:
+    assert sentence(Missing("greenhouse", "a1", first, last, NOW), NOW, ZONE) == said
+
+
+def test_empty_places_teach() -> None:
+    assert "Nothing is missing" in missing_html([], NOW, ZONE)
+    assert "kept here with the reason" in letters_html([], 0, NOW, ZONE)
+
+
+def test_a_letter_can_do_nothing_but_be_read() -> None:
+    shown = letters_html([letter("iot/<b>/x", b"<script>alert(1)</script>", "'<img src=x>'")], 1, NOW, ZONE)
+
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "iot/&lt;b&gt;/x" in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+
+
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        (b"21.5", "21.5"),
+        ("21 °C".encode(), "21 °C"),
+        (b"\xff\x00a\x1b[31m", "\\xff\\x00a\\x1b[31m"),
+        (b"0" * 21, "0" * 20 + "…"),
+        ("°".encode() * 90, "°" * 20 + "…"),
+    ],
+)
+def test_what_is_no_text_shows_as_its_code(payload: bytes, text: str) -> None:
+    assert preview(payload, 20) == text
