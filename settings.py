@@ -6,12 +6,14 @@ A key in `.env` or `secrets.toml` that is no setting is a mistake as well; the e
 
 from __future__ import annotations
 
+import re
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -43,6 +45,8 @@ NOT_YET_IN_EFFECT = frozenset(
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 _SECRETS = ("MQTT_ADMIN_PASSWORD", "SECRET_KEY", "ADMIN_PASSWORD")
+#: Where a password may stand in an address, however spoilt: from the first ':' after the scheme to the last '@'.
+_PASSWORD = re.compile(r"^((?:[a-z+]+:/{1,3})?+[^:@]*:).*@", re.IGNORECASE | re.DOTALL)
 _DATABASE_SCHEMES = ("sqlite", "mysql+pymysql", "mariadb+pymysql")
 _HELP = {
     "DATABASE_URL": "allowed: sqlite:///data/monitor.db or mysql+pymysql://user:password@host/database",
@@ -69,13 +73,15 @@ class MqttAddress:
     password: SecretStr | None = None
 
     def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
 def parse_mqtt_url(url: str) -> MqttAddress:
     """Parse `mqtt://[user:password@]host[:port]`. Raises ValueError without repeating the password."""
     parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+    bare = parts.path in ("", "/") and not parts.query and not parts.fragment
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or not bare:
         raise ValueError("is no MQTT address")
     tls = parts.scheme == "mqtts"
     port = _port(parts) or (8883 if tls else 1883)
@@ -85,19 +91,18 @@ def parse_mqtt_url(url: str) -> MqttAddress:
 
 
 def mask_password(url: str) -> str:
-    """The URL with `***` in place of its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.split(':', 1)[0]}:***@{host}"))
+    """The URL, which may be spoilt, with `***` in place of its password."""
+    return _PASSWORD.sub(r"\1***@", url)
 
 
 def _port(parts: SplitResult) -> int | None:
     try:
-        return parts.port
-    except ValueError as error:
-        raise ValueError("has a port that is no number from 1 to 65535") from error
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("has a port that is no number from 1 to 65535; in a password write %2F for /, %23 for #")
+    return port
 
 
 def _check_database_url(secret: SecretStr | None) -> SecretStr | None:
@@ -171,7 +176,12 @@ class Settings(BaseSettings):
     """All settings of CONTRACT, validated. Field names are the settings' names in lower case."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", toml_file=".streamlit/secrets.toml", extra="forbid", frozen=True, hide_input_in_errors=True
+        env_file=".env",
+        env_ignore_empty=True,
+        toml_file=".streamlit/secrets.toml",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Path("data")
@@ -182,7 +192,9 @@ class Settings(BaseSettings):
     mqtt_ca_file: OptionalPath = None
     mqtt_cert_file: OptionalPath = None
     mqtt_key_file: OptionalPath = None
-    mqtt_client_id: str = Field(default_factory=lambda: f"smart-monitor-{socket.gethostname()}", min_length=1)
+    mqtt_client_id: str = Field(
+        default_factory=lambda: f"smart-monitor-{socket.gethostname()}", min_length=1, max_length=100
+    )
     mqtt_protocol: Literal["auto", "5", "3.1.1"] = "auto"
     mqtt_share_group: OptionalText = None
     mqtt_admin_user: OptionalText = None
@@ -224,21 +236,27 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
+        problems = list(self._problems_between())
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems_between(self) -> Iterator[str]:
+        """What is wrong with settings that are right each by itself, a line each."""
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
-            raise ValueError("MQTT_CERT_FILE and MQTT_KEY_FILE: set both or neither")
+            yield "MQTT_CERT_FILE and MQTT_KEY_FILE: set both or neither"
         for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"):
             path: Path | None = getattr(self, name)
             if path is not None and not path.is_file():
-                raise ValueError(f"{name.upper()}: there is no file {path}")
+                yield f"{name.upper()}: there is no file {path}"
         if self.ingest == "off" and self.mqtt_url is None:
-            raise ValueError("INGEST=off needs MQTT_URL: the workers that run elsewhere need a broker to share")
+            yield "INGEST=off needs MQTT_URL: the workers that run elsewhere need a broker to share"
         if self.mqtt_protocol == "3.1.1":
-            raise ValueError("MQTT_PROTOCOL: 3.1.1 is not supported yet; allowed for now: auto, 5")
+            yield "MQTT_PROTOCOL: 3.1.1 is not supported yet; allowed for now: auto, 5"
         if self.mqtt_share_group is not None:
-            raise ValueError("MQTT_SHARE_GROUP: sharing between workers is not supported yet; unset it")
+            yield "MQTT_SHARE_GROUP: sharing between workers is not supported yet; unset it"
         if self.require_login == "all":
-            raise ValueError("REQUIRE_LOGIN: there is no login yet, so 'all' can't be kept; allowed for now: control")
-        return self
+            yield "REQUIRE_LOGIN: there is no login yet, so 'all' can't be kept; allowed for now: control"
 
     @property
     def database(self) -> str:
@@ -304,7 +322,6 @@ def _shown(name: str, value: object) -> str:
     """What was given, fit for a terminal and a log: a secret masked whole, a URL without its password."""
     if name in _SECRETS:
         return "***"
-    try:
-        return repr(mask_password(value)) if name.endswith("_URL") and isinstance(value, str) else repr(value)
-    except ValueError:  # too broken to find the password in it
-        return "***"
+    if name.endswith("_URL"):
+        return repr(mask_password(value)) if isinstance(value, str) else "***"
+    return repr(value)
