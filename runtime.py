@@ -43,6 +43,7 @@ _DRAIN_S: Final = 1.5
 _CHILD_STOP_S: Final = 1.0
 #: A child that died is started again after this.
 _LOOK_AFTER_S: Final = 1.0
+_LONGEST_LOOK_S: Final = 60.0
 _FIRST_LOOK_S: Final = 0.1
 #: How long the server waits for clients to take what it still has for them.
 _CLIENTS_LEAVE_S: Final = 1.5
@@ -106,38 +107,56 @@ class Runtime:
         if self._caretaker is not None:
             self._caretaker.join()
         _end_child(self._demo)
-        self._worker.stop(_DRAIN_S if self._broker is not None else 0.0, timeout_s=3.5)
+        self._worker.stop(_DRAIN_S if self._broker is not None else 0.0, timeout_s=2.5)
         if self._broker is not None:
             self._broker.stop()
         self.engine.dispose()
         self._lock.close()
 
     def _look_after_children(self) -> None:
-        # Before the worker has subscribed, a broker has nobody to keep the devices' messages for.
-        while self._worker.health().broker.state != "connected":
-            if self._ended.wait(_FIRST_LOOK_S):
-                return
-        self._start_demo()
-        while not self._ended.wait(_LOOK_AFTER_S):
+        pause = _FIRST_LOOK_S
+        while not self._ended.wait(pause):
             try:
-                if self._broker is not None and not self._broker.running:
-                    log.warning("The embedded broker ended by itself; starting it again. What it held is gone.")
-                    self._broker.restart()
-            except BrokerStartError as error:
+                trouble = self._restart_broker() or self._restart_demo()
+            except (BrokerStartError, OSError) as error:
                 log.warning("%s", error)
-            if self._demo is not None and self._demo.poll() is not None:
-                log.warning("The demo devices ended by themselves; starting them again.")
+                trouble = True
+            if trouble:  # a child that can't live is tried less and less often
+                pause = min(max(pause * 2, _LOOK_AFTER_S), _LONGEST_LOOK_S)
+            else:
+                pause = _LOOK_AFTER_S if self._demo is not None or not self._wants_demo() else _FIRST_LOOK_S
+
+    def _restart_broker(self) -> bool:
+        """Start the embedded broker again if it ended; whether it had."""
+        if self._broker is None or self._broker.running:
+            return False
+        log.warning("The embedded broker ended by itself; starting it again. What it held is gone.")
+        self._broker.restart()
+        return True
+
+    def _restart_demo(self) -> bool:
+        """Start the demo devices if it is time, and again if they ended; whether they had."""
+        if self._demo is None:
+            # Before the worker has subscribed, a broker has nobody to keep the devices' messages for.
+            if self._wants_demo() and self._worker.health().broker.state == "connected":
                 self._start_demo()
+            return False
+        if self._demo.poll() is None:
+            return False
+        log.warning("The demo devices ended by themselves; starting them again.")
+        _end_child(self._demo)
+        self._start_demo()
+        return True
+
+    def _wants_demo(self) -> bool:
+        return self.settings.demo_device_count > 0
 
     def _start_demo(self) -> None:
-        count = self.settings.demo_device_count
-        if count == 0:
-            return
         address = self.settings.mqtt_url.get_secret_value() if self.settings.mqtt_url else str(self.device_address)
         root = self.settings.topic_root.replace("+", "demo")
-        command = [sys.executable, "-m", "firmware", "simulate", "--count", str(count), "--root", root]
+        command = [sys.executable, "-m", "firmware", "simulate", "--count", str(self.settings.demo_device_count)]
         self._demo = subprocess.Popen(
-            [*command, "--until-stdin-closes"],
+            [*command, "--root", root, "--until-stdin-closes"],
             cwd=_PROJECT,
             env={**os.environ, "MQTT_URL": address},  # not an argument: it may hold a password
             stdin=subprocess.PIPE,  # held open: the devices end when it closes, even by a kill -9 of this process
@@ -212,16 +231,22 @@ def _lock_data_dir(data_dir: Path) -> IO[str]:
             owner = lock.read().strip() or "unknown"
             if owner != str(os.getpid()) or time.monotonic() > deadline:
                 lock.close()
-                raise StartError(
-                    f"Another Smart Monitor (process {owner}) uses the data folder {data_dir}. "
-                    "Stop it, or set DATA_DIR to another folder."
-                ) from None
+                raise StartError(_owner_says(owner, data_dir)) from None
             pause.wait(0.05)  # flock has no time-out to wait with
         else:
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
             return lock
+
+
+def _owner_says(owner: str, data_dir: Path) -> str:
+    if owner == str(os.getpid()):  # an edit of get_runtime() itself gives it a new place in the cache
+        return "This server runs already, and its runtime.py was changed. Restart it to use the new one."
+    return (
+        f"Another Smart Monitor (process {owner}) uses the data folder {data_dir}. "
+        "Stop it, or set DATA_DIR to another folder."
+    )
 
 
 def _end_child(child: subprocess.Popen[bytes] | None) -> None:

@@ -1,8 +1,8 @@
 """The account: what became of everything received, and which sequence numbers were seen.
 
 A batch leaves one row in its own transaction. `fold` adds these rows up into a row a worker and UTC day and into
-intervals of seen numbers, and deletes them in the same transaction. The newest row of each worker stays, because it
-answers whether a commit went through whose answer was lost.
+intervals of seen numbers, and deletes them in the same transaction. The newest row of a worker's present start stays,
+because it answers whether a commit went through whose answer was lost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, union_all
 
 from db.schema import account, batches, devices, seen
 from db.statements import insert_ignore
@@ -87,19 +87,21 @@ def claim_batch(
 
 def totals(connection: Connection) -> dict[str, Tally]:
     """The account of each worker by name, folded rows and rows not yet folded together."""
-    found: dict[str, Tally] = {}
-    for table in (account, batches):
-        sums = (func.coalesce(func.sum(table.c[f.name]), 0) for f in fields(Tally))
-        for worker, *counts in connection.execute(select(table.c.worker, *sums).group_by(table.c.worker)):
-            found[worker] = found.get(worker, Tally()) + Tally(*(int(count) for count in counts))
-    return found
+    # One statement, because where each sees what is committed, a fold between two would hide or double its rows.
+    columns = ["worker", *(f.name for f in fields(Tally))]
+    both = union_all(*(select(*(table.c[name] for name in columns)) for table in (account, batches))).subquery()
+    sums = (func.sum(both.c[name]) for name in columns[1:])
+    rows = connection.execute(select(both.c.worker, *sums).group_by(both.c.worker))
+    return {worker: Tally(*(int(count) for count in counts)) for worker, *counts in rows}
 
 
-def fold(connection: Connection, worker: str) -> int:
-    """Fold a worker's batch rows, all but the newest. Returns how many were folded."""
+def fold(connection: Connection, worker: str, token: str) -> int:
+    """Fold a worker's batch rows, all but the newest of its present start `token`. Returns how many were folded."""
     columns = (batches.c.token, batches.c.number, batches.c.committed_at, batches.c.seen)
     query = select(*columns, *(batches.c[f.name] for f in fields(Tally))).where(batches.c.worker == worker)
-    rows = connection.execute(query.order_by(batches.c.committed_at, batches.c.token, batches.c.number)).all()[:-1]
+    rows = connection.execute(query.order_by(batches.c.committed_at)).all()
+    newest = max((row.number for row in rows if row.token == token), default=None)  # by number: a clock may step back
+    rows = [row for row in rows if (row.token, row.number) != (token, newest)]
     if not rows:
         return 0
     days: dict[int, Tally] = {}
@@ -149,12 +151,12 @@ def _add_ranges(connection: Connection, ranges: Iterable[tuple[SeenRange, int]])
 
 
 def merge_intervals(intervals: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Join (first, last, at) that touch or overlap, both ends included; `at` is the newest of those joined. Sorted."""
+    """Join (first, last, at) that touch or overlap, both ends included; `at` is the oldest of those joined. Sorted."""
     merged: list[tuple[int, int, int]] = []
     for first, last, at in sorted(intervals):
         if merged and first <= merged[-1][1] + 1:
             known_first, known_last, known_at = merged[-1]
-            merged[-1] = (known_first, max(known_last, last), max(known_at, at))
+            merged[-1] = (known_first, max(known_last, last), min(known_at, at))
         else:
             merged.append((first, last, at))
     return merged

@@ -192,9 +192,15 @@ def _series_ids(connection: Connection, device_id: int) -> dict[str, int]:
     return {row.metric: row.id for row in connection.execute(query)}
 
 
-def store_status(connection: Connection, device_id: int, status: Status, at: int) -> None:
-    """Remember what the device's status said at `at` (UTC ms)."""
-    connection.execute(update(devices).where(devices.c.id == device_id).values(online=int(status.online), status_at=at))
+def store_status(connection: Connection, device_id: int, status: Status, at: int, *, retained: bool = False) -> None:
+    """Remember what the device's status said at `at` (UTC ms).
+
+    A `retained` one that says what is known already is that same old one, and moves no time.
+    """
+    statement = update(devices).where(devices.c.id == device_id)
+    if retained:
+        statement = statement.where(devices.c.online.is_distinct_from(int(status.online)))
+    connection.execute(statement.values(online=int(status.online), status_at=at))
 
 
 def store_about(connection: Connection, device_id: int, about: About, at: int) -> None:

@@ -194,6 +194,6 @@ seen = Table(
     Column("boot", Name(64), primary_key=True),
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("last", BigInteger, nullable=False),
-    Column("seen_at", BigInteger, nullable=False, comment="UTC ms of the newest batch in it"),
+    Column("seen_at", BigInteger, nullable=False, comment="UTC ms of the oldest batch in it"),
     **_CLUSTERED,
 )

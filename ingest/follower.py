@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from db import account, devices, migrations, readings, workers
 from db.engine import Connection, DatabaseAway, Engine, facts, reading
 from ingest import restore
+from ingest.guard import guarded
 from ingest.health import Account, Counts, Health, Rates, WorkerHealth
 from ingest.ledger import account_of
 from ingest.patience import Backoff, Stopped, until_it_works
@@ -73,14 +74,14 @@ class Follower:
         )
 
     def _run(self) -> None:
-        self._vitals.thread_runs("follower")
+        guarded("follower", self._until_stopped, self._settings.backoff, self._stopping, self._vitals)
+
+    def _until_stopped(self) -> None:
         try:
             while not self._stopping.is_set():
                 self._follow()
         except Stopped:
             log.debug("Stopped while the database was away.")
-        finally:
-            self._vitals.thread_died("follower", None)
 
     def _follow(self) -> None:
         """From one loss of the database to the next. Raises Stopped."""

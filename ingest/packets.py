@@ -15,6 +15,7 @@ import mqtt5
 #: Bytes of an oversized payload that are kept.
 KEPT_BYTES: Final = 65_536
 _PUBLISH: Final = 3
+_RETAIN, _QOS, _DUP = 0b0001, 0b0110, 0b1000
 _LONGEST_HEADER: Final = 5
 
 
@@ -113,7 +114,7 @@ class _CutPublish:
     def __init__(self, total: int) -> None:
         self._total = total
         self._passed = 0
-        # The topic is at most 65,535 bytes, properties come before the payload: enough for both in any sane message.
+        # The topic is at most 65,535 bytes, properties come before the payload: room for both, unless those are absurd.
         self._head = bytearray()
         self._keep = min(total, KEPT_BYTES + 2 * 65_536)
 
@@ -130,35 +131,34 @@ class _CutPublish:
         return size
 
     def finish(self) -> OversizedPublish:
-        """Parse what was kept as the PUBLISH it would be if its payload ended there (MQTT 5, section 3.3)."""
-        header = _fixed_header(memoryview(self._head))
-        if header is None:
-            raise MalformedPacket("an oversized packet without a header")
-        _, start, _ = header
-        body = bytes(self._head[start:])
-        shortened = bytes([self._head[0]]) + _variable_byte_integer(len(body)) + body
+        """Read what was kept (MQTT 5, section 3.3). Properties are skipped, whatever their size."""
+        head = bytes(self._head)
+        _, at = _variable_byte_integer(head, 1)
+        flags, topic_at = head[0] & 0x0F, at + 2
+        at = topic_at + int.from_bytes(head[at:topic_at], "big")
         try:
-            packet, _ = mqtt5.read(memoryview(shortened))
-        except (IndexError, ValueError) as error:
-            raise MalformedPacket(f"an oversized packet whose beginning can't be read: {error}") from error
-        if not isinstance(packet, mqtt5.PublishPacket):
-            raise MalformedPacket("an oversized packet that is no PUBLISH")
-        before_payload = len(body) - len(packet.payload)
+            topic = head[topic_at:at].decode()
+        except UnicodeDecodeError as error:
+            raise MalformedPacket(f"an oversized packet whose topic can't be read: {error}") from error
+        packet_id = None
+        if flags & _QOS:
+            packet_id = int.from_bytes(head[at : at + 2], "big")
+            at += 2
+        properties, at = _variable_byte_integer(head, at)
+        at += properties
+        if at > self._total:
+            raise MalformedPacket(f"an oversized packet of {self._total} bytes whose properties end at {at}")
         return OversizedPublish(
-            packet.topic,
-            packet.payload[:KEPT_BYTES],
-            self._total - start - before_payload,
-            packet.packet_id,
-            packet.retain,
-            packet.duplicate,
+            topic, head[at : at + KEPT_BYTES], self._total - at, packet_id, bool(flags & _RETAIN), bool(flags & _DUP)
         )
 
 
-def _variable_byte_integer(number: int) -> bytes:
-    """MQTT 5, section 1.5.5."""
-    encoded = bytearray()
-    while True:
-        number, low = divmod(number, 128)
-        encoded.append(low | (0x80 if number else 0))
-        if not number:
-            return bytes(encoded)
+def _variable_byte_integer(data: bytes, at: int) -> tuple[int, int]:
+    """The number at `at` and where it ends (MQTT 5, section 1.5.5)."""
+    number = 0
+    for index in range(4):
+        byte = data[at + index] if at + index < len(data) else 0x80
+        number |= (byte & 0x7F) << 7 * index
+        if not byte & 0x80:
+            return number, at + index + 1
+    raise MalformedPacket(f"a length of more than four bytes at byte {at} of an oversized packet")

@@ -113,6 +113,7 @@ class _Work:
         self.own_time: set[readings.Key] = set()
         self.tally = Tally()
         self._taken: dict[readings.Key, float] = {}
+        self._free_from: dict[readings.Key, int] = {}
         self._seen: dict[tuple[int, str], list[int]] = {}
 
     def take(self, decoded: Decoded) -> None:
@@ -158,16 +159,17 @@ class _Work:
 
     def _recognise(self, sample: Sample, device_id: int, seq: int, decoded: Decoded) -> bool:
         """Note the number as seen; whether the message is a repetition, as its receipt tells."""
-        redelivered = decoded.message.redelivered
+        redelivered, retained = decoded.message.redelivered, decoded.message.retained
         digest = zlib.crc32(decoded.message.payload)
         boot = sample.boot
+        if boot is None and retained:  # it is old: no new start, and under which one it was sent can't be told
+            return False
         if boot is None:
             boot = self._own_boot(device_id, seq, digest, redelivered, decoded.message.received_at)
         self._seen.setdefault((device_id, boot), []).append(seq)
         if sample.ts is not None or not sample.values:
             return False
         key = (device_id, boot, seq)
-        retained = decoded.message.retained
         there = key in self.receipts or key in self.known.receipts
         if not there and not retained:
             self.receipts[key] = digest
@@ -218,9 +220,11 @@ class _Work:
         return 2
 
     def _at_our_time(self, sample: Sample, series_id: int, metric: str, value: float, decoded: Decoded) -> int:
-        ts = decoded.message.received_at - sample.age
+        wanted = (series_id, decoded.message.received_at - sample.age)
+        ts = self._free_from.get(wanted, wanted[1])  # all of a batch may want the same ms: none looks where others did
         while self._value_at((series_id, ts)) is not None:
             ts += 1
+        self._free_from[wanted] = ts + 1
         self.own_time.add((series_id, ts))
         self._add((series_id, ts), sample.device, metric, value, decoded.message.received_at)
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from db import devices, readings
@@ -33,7 +34,7 @@ def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
             device.name,
             device.model,
             device.firmware,
-            online(device.online, device.status_at, device.last_seen),
+            online(device.online, device.status_at, metrics.get(device.name, {}).values()),
             device.status_at,
             device.last_seen,
             version,
@@ -47,10 +48,13 @@ def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
     return Snapshot(previous.started_at, version, found)
 
 
-def online(status: bool | None, status_at: int | None, last_seen: int) -> bool | None:
-    """Whether a device is online: as its status says, unless there was traffic after an `offline`."""
-    if status is False and status_at is not None and last_seen > status_at:
-        return True
+def online(status: bool | None, status_at: int | None, metrics: Iterable[SeriesNow]) -> bool | None:
+    """Whether a device is online: as its status says, unless a reading came after an `offline`.
+
+    Not by `last_seen`: what the broker retains of a device arrives with each of our starts.
+    """
+    if status is False and status_at is not None:
+        return any(series.received_at > status_at for series in metrics)
     return status
 
 

@@ -21,6 +21,7 @@ from db.workers import Heartbeat
 from ingest import restore
 from ingest.dialects import native
 from ingest.dialects.decoded import Decoded
+from ingest.guard import guarded
 from ingest.health import Health
 from ingest.ledger import Ledger
 from ingest.message import Message
@@ -100,7 +101,8 @@ class Service:
                 log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
         if not self._threads[0].is_alive():
             self._subscriber.release()
-        if self._vitals.database.state == "connected":
+        # A thread that is still busy waits for a database that does not answer; to ask it again would only take longer.
+        if self._vitals.database.state == "connected" and not any(thread.is_alive() for thread in self._threads):
             self._upkeep.farewell()
         messages = self._ledger.account.messages
         log.info(
@@ -127,21 +129,7 @@ class Service:
     # Threads
 
     def _guard(self, name: str, run: Callable[[], None]) -> None:
-        """Run a thread's work; after an error nobody foresaw, say it and begin again, later each time."""
-        wait = self._settings.backoff.first_s
-        while True:
-            self._vitals.thread_runs(name)
-            try:
-                run()
-            except Exception as error:
-                log.exception("Thread %s failed; it begins again in %.1f s.", name, wait)
-                self._vitals.thread_died(name, f"{type(error).__name__}: {error}")
-                if self._stopping.wait(wait):
-                    return
-                wait = min(wait * 2, self._settings.backoff.longest_s)
-            else:
-                self._vitals.thread_died(name, None)
-                return
+        guarded(name, run, self._settings.backoff, self._stopping, self._vitals)
 
     def _keep_house(self) -> None:
         self._upkeep.run(self._ready, self._stopping)
@@ -150,12 +138,19 @@ class Service:
         try:
             self._until_stored(self._open_database)
             self._ready.set()
+            wait = self._settings.backoff.first_s
             while not self._stopping.is_set():
                 self._connect()
+                connected_at = time.monotonic()
                 try:
                     self._pump()
                 except BrokerAway as away:
                     self._vitals.broker_lost(str(away))
+                    # A broker that lets us in and throws us out again, as for a client id used twice, is not stormed.
+                    if time.monotonic() - connected_at > self._settings.backoff.longest_s:
+                        wait = self._settings.backoff.first_s
+                    self._stopping.wait(wait)
+                    wait = min(wait * 2, self._settings.backoff.longest_s)
         except Stopped:
             self._ledger.drop()
         finally:
@@ -248,6 +243,8 @@ class Service:
             self._flush()
         except DatabaseAway as away:
             self._vitals.database_lost(str(away))
+        else:
+            self._vitals.database_connected()
 
     def _flush(self) -> None:
         """Write what changed since the last time to `latest` and to the devices' `last_seen`. Raises DatabaseAway."""

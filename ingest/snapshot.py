@@ -99,11 +99,12 @@ class ReadingChange:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A stored `online` or `offline`."""
+    """A stored `online` or `offline`. One that was `retained` by the broker is old and no sign of life; so below."""
 
     device: str
     online: bool
     at: int
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class AboutChange:
     units: Mapping[str, str]
     actuators: Mapping[str, str | None]
     at: int
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class StateChange:
     actuator: str
     state: str
     at: int
+    retained: bool = False
 
 
 Change = ReadingChange | StatusChange | AboutChange | StateChange
@@ -170,12 +173,18 @@ class _Draft:
             case ReadingChange():
                 self._reading(change, version)
             case StatusChange():
-                self._presence(change.online, change.at, version)
-                self.device = replace(self.device, status_at=change.at)
+                self._status(change, version)
             case AboutChange():
                 self._about(change, version)
             case StateChange():
                 self._state(change, version)
+
+    def _status(self, change: StatusChange, version: int) -> None:
+        known = self.device.status_at is not None and self.device.online is change.online
+        if not (change.retained and known):
+            self.device = replace(self.device, status_at=change.at)
+        self._presence(change.online, version)
+        self._seen(change.at, retained=change.retained)
 
     def _state(self, change: StateChange, version: int) -> None:
         known = self.actuators.get(change.actuator)
@@ -184,19 +193,18 @@ class _Draft:
             self.actuators[change.actuator] = ActuatorNow(
                 change.device, change.actuator, change.state, change.at, version, unit
             )
-        self._seen(change.at)
+        self._seen(change.at, retained=change.retained)
 
     def _reading(self, change: ReadingChange, version: int) -> None:
         known = self.metrics.get(change.metric)
         self.metrics[change.metric] = advance(known, change, version, self.device.units.get(change.metric))
         if self.device.online is False and change.received_at > (self.device.status_at or 0):
-            self._presence(True, change.received_at, version)  # traffic after `offline` proves the status wrong
+            self._presence(True, version)  # traffic after `offline` proves the status wrong
         self._seen(change.received_at)
 
-    def _presence(self, online: bool, at: int, version: int) -> None:
+    def _presence(self, online: bool, version: int) -> None:
         if online is not self.device.online:
             self.device = replace(self.device, online=online, presence_version=version)
-        self._seen(at)
 
     def _about(self, change: AboutChange, version: int) -> None:
         self.device = replace(
@@ -213,10 +221,10 @@ class _Draft:
         for name, unit_of_actuator in change.actuators.items():
             actuator = self.actuators.get(name) or ActuatorNow(change.device, name, None, None, version)
             self.actuators[name] = replace(actuator, unit=unit_of_actuator, version=version)
-        self._seen(change.at)
+        self._seen(change.at, retained=change.retained)
 
-    def _seen(self, at: int) -> None:
-        if at > self.device.last_seen:
+    def _seen(self, at: int, *, retained: bool = False) -> None:
+        if at > self.device.last_seen and not retained:
             self.device = replace(self.device, last_seen=at)
 
 

@@ -27,6 +27,8 @@ _Answer = TypeVar("_Answer", mqtt5.ConnAckPacket, mqtt5.SubAckPacket)
 _CHUNK: Final = 1 << 18
 #: Bytes of a packet beside the payload: header, topic, packet id, properties.
 _OVERHEAD: Final = 70_000
+#: A broker that ends a connection this soon after its beginning may have another client with our id.
+_SOON_S: Final = 10.0
 
 
 class BrokerAway(Exception):
@@ -88,6 +90,8 @@ class Mqtt5Subscriber:
         self._reader = PacketReader(settings.largest_payload + _OVERHEAD)
         self._early: list[Packet] = []
         self._sent_at = 0.0
+        self._pinged_at: float | None = None
+        self._subscribed_at: float | None = None
         self._keep_alive_s = float(settings.keep_alive_s)
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -110,6 +114,7 @@ class Mqtt5Subscriber:
             self._socket = self._open()
             self._reader = PacketReader(settings.largest_payload + _OVERHEAD)
             self._early = []
+            self._pinged_at = self._subscribed_at = None
             self._send(self._hello().write())
             self._welcome(self._await(mqtt5.ConnAckPacket))
             filters = [
@@ -121,6 +126,7 @@ class Mqtt5Subscriber:
             refused = [code.name for code in answer.reason_codes if int(code) >= 128]  # 3.9.3: an error
             if refused:
                 raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}: {_words(refused[0])}")
+            self._subscribed_at = time.monotonic()
         except OSError as error:
             self.close()
             raise BrokerAway(_reason(error)) from error
@@ -156,6 +162,7 @@ class Mqtt5Subscriber:
         """PINGREQ if a third of the keep-alive passed without a packet from us."""
         if time.monotonic() - self._sent_at > self._keep_alive_s / 3:
             self._send(mqtt5.PingReqPacket().write())
+            self._pinged_at = self._pinged_at or self._sent_at
 
     def wake(self) -> None:
         """End a `receive()` that waits. May be called from any thread."""
@@ -225,22 +232,49 @@ class Mqtt5Subscriber:
     def _read(self, timeout_s: float) -> list[Packet]:
         sock = self._connected()
         try:
-            if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-                ready, _, _ = select.select([sock, self._wake_in], [], [], timeout_s)
-                if self._wake_in in ready:
-                    self._wake_in.recv(4096)
-                if sock not in ready:
-                    return []
-            sock.settimeout(self._settings.connect_timeout_s)
+            if not self._await_data(sock, timeout_s):
+                return []
+            sock.setblocking(False)
             data = sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return []  # of TLS: a part of a record, or one without data
         except OSError as error:
             raise BrokerAway(_reason(error)) from error
         if not data:
-            raise BrokerAway("it closed the connection")
+            raise BrokerAway(f"it closed the connection{self._suspicion()}")
+        self._pinged_at = None
         try:
             return self._reader.feed(data)
         except MalformedPacket as error:
             raise BrokerAway(f"it sent what is no MQTT 5: {error}") from error
+
+    def _await_data(self, sock: socket.socket, timeout_s: float) -> bool:
+        """Whether something can be read, within `timeout_s`. Raises BrokerAway if a ping has had no answer for long.
+
+        Only where nothing is there to read: answers that came while we were busy storing are in the buffer.
+        """
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return True
+        poll = select.poll()  # not select(), which takes no descriptor above 1023
+        for watched in (sock, self._wake_in):
+            poll.register(watched, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(timeout_s * 1000)}
+        if self._wake_in.fileno() in ready:
+            self._wake_in.recv(4096)
+        if sock.fileno() in ready:
+            return True
+        if self._pinged_at is not None and time.monotonic() - self._pinged_at > self._keep_alive_s / 2:
+            raise BrokerAway("it does not answer any more")
+        return False
+
+    def _suspicion(self) -> str:
+        """Some brokers, Mosquitto 2.0.11 for one, do not say that another client took over our id."""
+        if self._subscribed_at is None or time.monotonic() - self._subscribed_at > _SOON_S:
+            return ""
+        return f" soon after it let us in; maybe another worker uses the client id {self._client_id_hint()}"
+
+    def _client_id_hint(self) -> str:
+        return f"{self._settings.client_id} (MQTT_CLIENT_ID)"
 
     def _message(self, packet: Packet, now: int) -> Message | None:
         match packet:
@@ -261,7 +295,7 @@ class Mqtt5Subscriber:
             case mqtt5.DisconnectPacket():
                 hint = ""
                 if packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
-                    hint = f"; another worker uses the client id {self._settings.client_id} (MQTT_CLIENT_ID)"
+                    hint = f"; another worker uses the client id {self._client_id_hint()}"
                 raise BrokerAway(f"it ended the connection: {_words(packet.reason_code.name)}{hint}")
         return None
 

@@ -49,14 +49,14 @@ class Upkeep:
                     self.tidy()
                     fold_at = time.monotonic() + self._settings.fold_s
             except DatabaseAway as away:
-                self._vitals.database_lost(str(away))
+                self._vitals.database_lost(str(away), by="upkeep")
             stop.wait(self._settings.heartbeat_s)
 
     def tidy(self) -> None:
         """Fold the account, remove what is past its time. Raises DatabaseAway."""
-        worker = self._heartbeat().name
+        worker = self._heartbeat()
         with writing(self._engine) as connection:
-            account.fold(connection, worker)
+            account.fold(connection, worker.name, worker.token)
         with writing(self._engine) as connection:
             receipts.prune(connection, now_ms())
         with writing(self._engine) as connection:
@@ -69,7 +69,7 @@ class Upkeep:
         last = self._heartbeat()
         try:
             with writing(self._engine) as connection:
-                account.fold(connection, last.name)
+                account.fold(connection, last.name, last.token)
                 workers.stop(connection, last.name, last.token)
         except DatabaseError as error:
             log.warning("The database does not learn that this worker ended: %s", error)
@@ -77,4 +77,4 @@ class Upkeep:
     def _beat(self) -> None:
         with writing(self._engine) as connection:
             workers.beat(connection, self._heartbeat())
-        self._vitals.database_connected()
+        self._vitals.database_connected(by="upkeep")

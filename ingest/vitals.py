@@ -5,17 +5,45 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from db.engine import DatabaseFacts
 from ingest.health import BrokerHealth, DatabaseHealth, ThreadHealth
 
 log = logging.getLogger(__name__)
 
+#: A connection that holds this long is one: a loss after it is news, even for a reason that was told before.
+_STEADY_MS: Final = 10_000
+
 
 def now_ms() -> int:
     """This machine's clock, UTC ms."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class _Outage:
+    """What was said of one connection's losses, so that nothing is said twice."""
+
+    reasons: set[str] = field(default_factory=set)
+    #: Whether its end is still to be said.
+    open: bool = True
+
+    def is_news(self, problem: str, held_ms: int | None) -> bool:
+        """Whether to say that it is lost. `held_ms`: how long it held, None if it was lost before."""
+        if held_ms is not None and held_ms >= _STEADY_MS:
+            self.reasons.clear()
+        if problem in self.reasons:
+            return False
+        self.reasons.add(problem)
+        self.open = True
+        return True
+
+    def ends(self) -> bool:
+        """Whether to say that it is back."""
+        said, self.open = self.open, False
+        return said
 
 
 class Vitals:
@@ -27,6 +55,9 @@ class Vitals:
         self._broker = BrokerHealth("connecting", now, broker_address, embedded=embedded)
         self._database = DatabaseHealth("connecting", now, database_address)
         self._threads: dict[str, ThreadHealth] = {}
+        self._broker_outage, self._database_outage = _Outage(), _Outage()
+        #: Who can't use the database now: that one thread can is no comfort to another.
+        self._database_lost_by: set[str] = set()
 
     @property
     def broker(self) -> BrokerHealth:
@@ -47,18 +78,22 @@ class Vitals:
     def broker_connected(self, window: int | None) -> None:
         """We are subscribed."""
         with self._lock:
-            if self._broker.state != "connected":
-                log.info("Connected to the broker at %s.", self._broker.address)
-            self._broker = replace(self._broker, state="connected", since=now_ms(), problem=None, window=window)
+            known = self._broker
+            if known.state != "connected":
+                known = replace(known, state="connected", since=now_ms(), problem=None)
+                if self._broker_outage.ends():
+                    log.info("Connected to the broker at %s.", known.address)
+            self._broker = replace(known, window=window)
 
     def broker_lost(self, problem: str) -> None:
-        """The broker is away. Logged when it begins and when the reason changes, not with every attempt."""
+        """The broker is away: a warning when that begins, a line for each other reason, nothing for each attempt."""
         with self._lock:
-            known = self._broker
-            if known.state == "connecting" and known.problem == problem:
-                return
-            log.warning("The broker at %s is away: %s. Trying again until it answers.", known.address, problem)
-            since = known.since if known.state == "connecting" else now_ms()
+            known, now = self._broker, now_ms()
+            connected = known.state == "connected"
+            if self._broker_outage.is_news(problem, now - known.since if connected else None):
+                level = logging.WARNING if connected or known.problem is None else logging.INFO
+                log.log(level, "The broker at %s is away: %s. Trying again until it answers.", known.address, problem)
+            since = known.since if known.state == "connecting" else now
             self._broker = replace(known, state="connecting", since=since, problem=problem)
 
     def broker_stopped(self) -> None:
@@ -66,27 +101,31 @@ class Vitals:
         with self._lock:
             self._broker = replace(self._broker, state="stopped", since=now_ms(), problem=None)
 
-    def database_connected(self, facts: DatabaseFacts | None = None) -> None:
-        """The database does what it is asked. `facts` are what it says of itself, None for what is known already."""
+    def database_connected(self, facts: DatabaseFacts | None = None, *, by: str = "ingest") -> None:
+        """The database does what `by` asks. `facts` are what it says of itself, None for what is known already."""
         with self._lock:
             known = self._database
-            if known.state != "connected":
-                log.info("Connected to the database at %s.", known.address)
+            self._database_lost_by.discard(by)
+            if known.state != "connected" and not self._database_lost_by:
                 known = replace(known, state="connected", since=now_ms(), problem=None)
+                if self._database_outage.ends():
+                    log.info("Connected to the database at %s.", known.address)
             if facts is not None:
                 known = replace(known, product=facts.product, version=facts.version, warning=facts.warning)
                 if facts.warning:
                     log.warning("%s", facts.warning)
             self._database = known
 
-    def database_lost(self, problem: str) -> None:
-        """The database is away. Logged when it begins and when the reason changes."""
+    def database_lost(self, problem: str, *, by: str = "ingest") -> None:
+        """The database fails `by`: a warning when that begins, a line for each other reason."""
         with self._lock:
-            known = self._database
-            if known.state == "connecting" and known.problem == problem:
-                return
-            log.warning("Waiting for the database at %s: %s.", known.address, problem.rstrip("."))
-            since = known.since if known.state == "connecting" else now_ms()
+            known, now = self._database, now_ms()
+            self._database_lost_by.add(by)
+            connected = known.state == "connected"
+            if self._database_outage.is_news(problem, now - known.since if connected else None):
+                level = logging.WARNING if connected or known.problem is None else logging.INFO
+                log.log(level, "Waiting for the database at %s: %s.", known.address, problem.rstrip("."))
+            since = known.since if known.state == "connecting" else now
             self._database = replace(known, state="connecting", since=since, problem=problem)
 
     def thread_runs(self, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from db import account, dead_letters, devices, readings, receipts
@@ -17,7 +17,7 @@ from ingest.snapshot import AboutChange, Change, ReadingChange, StateChange, Sta
 
 log = logging.getLogger(__name__)
 
-#: Ms after a taken one that are looked at for the next free one.
+#: Ms after a taken one that are looked at for the next free one; twice as many with each further look.
 _SEARCHED_MS: Final = 10_000
 #: Other workers may take keys between our look and our insert; each round looks again.
 _ROUNDS: Final = 8
@@ -82,10 +82,12 @@ class Writer:
             )
             by_name = self._catalogue.devices
             for series in devices.every_series(connection):
-                self._catalogue.series[by_name[series.device], series.metric] = series.id
+                if series.device in by_name:  # else another worker made it a moment ago
+                    self._catalogue.series[by_name[series.device], series.metric] = series.id
             for reading in readings.newest(connection):
-                series_id = self._catalogue.series[by_name[reading.device], reading.metric]
-                self._catalogue.latest[series_id] = reading.value
+                series_id = self.series_id(reading.device, reading.metric)
+                if series_id is not None:
+                    self._catalogue.latest[series_id] = reading.value
 
     def series_id(self, device: str, metric: str) -> int | None:
         """The number of a series, None if it has none yet."""
@@ -142,11 +144,12 @@ class Writer:
         known = Known()
         attempt: _Attempt | None = None
         look_first = any(d.message.redelivered or d.message.retained for d in piece)
-        for _ in range(_ROUNDS):
+        for round_number in range(_ROUNDS):
             with writing(self._engine) as connection:
                 ids = self._ids(connection, piece, now_ms)
                 if look_first:
-                    known = self._look(connection, piece, ids, known, attempt)
+                    known = self._look(connection, piece, ids, known)
+                    known = _look_for_free(connection, known, attempt, _SEARCHED_MS << round_number)
                 placed = place(piece, ids, self._catalogue.boots, self._catalogue.latest, known)
                 key = BatchKey(self._worker, self._token, self._number)
                 attempt = _Attempt(key, ids, placed, _outcome(piece, placed))
@@ -198,9 +201,7 @@ class Writer:
             series = dict(series) | devices.ensure_series(connection, new_series, now_ms)
         return Ids(ids, series)
 
-    def _look(
-        self, connection: Connection, piece: Sequence[Decoded], ids: Ids, known: Known, attempt: _Attempt | None
-    ) -> Known:
+    def _look(self, connection: Connection, piece: Sequence[Decoded], ids: Ids, known: Known) -> Known:
         """What the database holds of the keys that this piece wants, added to what is known."""
         found = dict(known.readings)
         keys: set[readings.Key] = set()
@@ -210,9 +211,6 @@ class Writer:
                     device_id = ids.devices[sample.device]
                     keys.update((ids.series[device_id, metric], sample.ts) for metric, _ in sample.values)
         found.update(readings.existing(connection, keys))
-        if attempt is not None:
-            for series_id, first, last in _stretches(attempt.placed.own_time):
-                found.update(readings.existing_between(connection, series_id, first, last + _SEARCHED_MS))
         return Known(found, receipts.existing(connection, self._receipt_keys(piece, ids)))
 
     def _receipt_keys(self, piece: Sequence[Decoded], ids: Ids) -> Iterable[receipts.Key]:
@@ -225,6 +223,16 @@ class Writer:
                 label = sample.boot if sample.boot is not None else own.label if own is not None else None
                 if label is not None:
                     yield device_id, label, sample.seq
+
+
+def _look_for_free(connection: Connection, known: Known, attempt: _Attempt | None, searched_ms: int) -> Known:
+    """Added to what is known: what is taken where the last attempt put readings whose time is ours, and after that."""
+    if attempt is None:
+        return known
+    found = dict(known.readings)
+    for series_id, first, last in _stretches(attempt.placed.own_time):
+        found.update(readings.existing_between(connection, series_id, first, last + searched_ms))
+    return replace(known, readings=found)
 
 
 def _insert(connection: Connection, placed: Placed, now_ms: int) -> bool:
@@ -240,7 +248,8 @@ def _store_rest(connection: Connection, piece: Sequence[Decoded], ids: Ids, plac
         at = decoded.message.received_at
         match decoded.report:
             case Status() as status:
-                devices.store_status(connection, ids.devices[status.device], status, at)
+                retained = decoded.message.retained
+                devices.store_status(connection, ids.devices[status.device], status, at, retained=retained)
             case About() as about:
                 devices.store_about(connection, ids.devices[about.device], about, at)
             case ActuatorState() as state:
@@ -261,14 +270,15 @@ def _stretches(keys: Iterable[readings.Key]) -> list[tuple[int, int, int]]:
 def _outcome(piece: Sequence[Decoded], placed: Placed) -> Outcome:
     changes: list[Change] = []
     for decoded in piece:
-        at = decoded.message.received_at
+        at, old = decoded.message.received_at, decoded.message.retained
         match decoded.report:
             case Status(device, online):
-                changes.append(StatusChange(device, online, at))
+                changes.append(StatusChange(device, online, at, old))
             case About(device, model, firmware, actuators, units):
-                changes.append(AboutChange(device, model, firmware, units, {a.name: a.unit for a in actuators}, at))
+                names = {a.name: a.unit for a in actuators}
+                changes.append(AboutChange(device, model, firmware, units, names, at, old))
             case ActuatorState(device, actuator, state, _):
-                changes.append(StateChange(device, actuator, state, at))
+                changes.append(StateChange(device, actuator, state, at, old))
     changes += [
         ReadingChange(reading.device, reading.metric, reading.ts, reading.value, reading.received_at)
         for reading in placed.new

@@ -15,7 +15,9 @@ from db.engine import DatabaseAway, translated_errors
 
 _LOCK: Final = "smart_monitor_migrations"
 #: A migration of a large table takes its time; whoever waits for it does nothing else.
-_LOCK_WAIT_S: Final = 600
+_LOCK_WAITS: Final = 120
+#: One wait, in seconds: shorter than the silence after which a statement is given up.
+_LOCK_WAIT_S: Final = 5
 
 
 def apply(engine: Engine) -> None:
@@ -43,10 +45,10 @@ def _locked(connection: Connection) -> Iterator[None]:
         with connection.execution_options(sqlite_begin="IMMEDIATE").begin():
             yield
         return
-    got = connection.scalar(text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK, "wait": _LOCK_WAIT_S})
+    query = text("SELECT GET_LOCK(:name, :wait)")
+    if not any(connection.scalar(query, {"name": _LOCK, "wait": _LOCK_WAIT_S}) for _ in range(_LOCK_WAITS)):
+        raise DatabaseAway("Another process has been changing the tables for ten minutes.")
     connection.commit()
-    if got != 1:
-        raise DatabaseAway(f"Another process has been changing the tables for {_LOCK_WAIT_S} s.")
     try:
         yield
         connection.commit()

@@ -26,6 +26,7 @@ _LARGEST_INTEGER: Final = 2**63 - 1
 _METRIC_LENGTH: Final = 128
 _BOOT_LENGTH: Final = 64
 _DEEPEST: Final = 32
+_ABOUT_ENTRIES: Final = 500
 _PROBLEMS_SHOWN: Final = 20
 
 
@@ -44,6 +45,8 @@ def decode(message: Message, root: str, largest_payload: int) -> Decoded | None:
             return None
         if message.size > largest_payload:
             raise _Refused(f"the message has {message.size} bytes; allowed are {largest_payload} (MAX_MESSAGE_BYTES)")
+        if message.size > len(message.payload):
+            raise _Refused(f"its MQTT properties are too large to hold beside its {message.size} bytes")
         if topic.kind == "telemetry":
             return _telemetry(message, topic.device)
         if topic.kind == "metric":
@@ -107,7 +110,7 @@ def _sample(item: dict[str, Any], device: str, received_at: int, where: str, fin
     boot = _optional(_boot, item.get("boot"), where, findings)
     try:
         ts = _ts(item["ts"], received_at) if item.get("ts") is not None else None
-        age = _age(item["age"]) if ts is None and item.get("age") is not None else 0
+        age = _age(item["age"], received_at) if ts is None and item.get("age") is not None else 0
     except _Refused as refused:
         findings.reject(f"{where}{refused}", len(values))
         values, ts, age = (), None, 0
@@ -176,8 +179,11 @@ def _ts(value: object, received_at: int) -> int:
     return ts
 
 
-def _age(value: object) -> int:
-    return round(_plain_number("age", value))
+def _age(value: object, received_at: int) -> int:
+    age = round(_plain_number("age", value))
+    if age > received_at:
+        raise _Refused(f"age: {value!s:.40} ms ago was before 1970")
+    return age
 
 
 def _plain_number(name: str, value: object) -> float:
@@ -241,11 +247,16 @@ def _about(message: Message, device: str) -> About:
         payload = msgspec.json.decode(message.payload, type=_AboutPayload)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise _Refused(f"about: {error}") from None
+    if len(payload.actuators) > _ABOUT_ENTRIES or len(payload.units) > _ABOUT_ENTRIES:
+        raise _Refused(f"about: at most {_ABOUT_ENTRIES} actuators and {_ABOUT_ENTRIES} units are taken")
     for name, text, longest in (("model", payload.model, 128), ("firmware", payload.firmware, 128)):
         if text is not None and (len(text) > longest or not text.isprintable()):
             raise _Refused(f"about: {name}: expected at most {longest} printable characters")
     for metric, unit in payload.units.items():
-        _metric_name(metric)
+        try:
+            _metric_name(metric)
+        except _Refused as refused:
+            raise _Refused(f"about: units: {refused}") from None
         _unit(unit)
     return About(
         device, payload.model, payload.firmware, tuple(_actuator(item) for item in payload.actuators), payload.units

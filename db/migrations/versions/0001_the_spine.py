@@ -2,6 +2,8 @@
 
 Revision ID: 0001
 Revises: none
+
+MySQL commits each table by itself, so a start that was killed in between must be able to go on from there.
 """
 
 import sqlalchemy as sa
@@ -29,6 +31,7 @@ def upgrade() -> None:
         sa.Column("readings_duplicate", sa.BigInteger(), nullable=False),
         sa.Column("readings_rejected", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("worker", "day", name=op.f("pk_account")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
     )
@@ -51,6 +54,7 @@ def upgrade() -> None:
             comment="msgpack: [[device_id, boot, first, last], ...]",
         ),
         sa.PrimaryKeyConstraint("worker", "token", "number", name=op.f("pk_batches")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
     )
@@ -68,6 +72,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False, comment="bytes of the whole payload"),
         sa.Column("reason", sa.String(length=1000), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
     )
@@ -92,6 +97,7 @@ def upgrade() -> None:
         sa.Column("boot_seq", sa.BigInteger(), nullable=True, comment="last sequence number under that label"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_devices")),
         sa.UniqueConstraint("name", name=op.f("uq_devices_name")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
     )
@@ -102,12 +108,12 @@ def upgrade() -> None:
         sa.Column("value", sa.Double(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("series_id", name=op.f("pk_latest")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("latest", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_latest_received_at"), ["received_at"], unique=False)
+    _index("ix_latest_received_at", "latest", "received_at")
 
     op.create_table(
         "readings",
@@ -115,6 +121,7 @@ def upgrade() -> None:
         sa.Column("ts", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("value", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("series_id", "ts", name=op.f("pk_readings")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
@@ -129,12 +136,12 @@ def upgrade() -> None:
             "digest", sa.BigInteger(), nullable=False, comment="of the payload, tells a repetition from a restart"
         ),
         sa.PrimaryKeyConstraint("device_id", "boot", "seq", name=op.f("pk_receipts")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("receipts", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_receipts_received_at"), ["received_at"], unique=False)
+    _index("ix_receipts_received_at", "receipts", "received_at")
 
     op.create_table(
         "seen",
@@ -142,8 +149,9 @@ def upgrade() -> None:
         sa.Column("boot", Name(length=64), nullable=False),
         sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
-        sa.Column("seen_at", sa.BigInteger(), nullable=False, comment="UTC ms of the newest batch in it"),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False, comment="UTC ms of the oldest batch in it"),
         sa.PrimaryKeyConstraint("device_id", "boot", "first", name=op.f("pk_seen")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
@@ -159,6 +167,7 @@ def upgrade() -> None:
         sa.Column("waiting_readings", sa.BigInteger(), nullable=False),
         sa.Column("broker_state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
     )
@@ -179,6 +188,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name=op.f("fk_actuators_device_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_actuators")),
         sa.UniqueConstraint("device_id", "name", name=op.f("uq_actuators_device_id_name")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
     )
@@ -193,6 +203,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name=op.f("fk_series_device_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
         sa.UniqueConstraint("device_id", "metric", name=op.f("uq_series_device_id_metric")),
+        if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
     )
+
+
+def _index(name: str, table: str, column: str) -> None:
+    if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
+        op.create_index(name, table, [column])

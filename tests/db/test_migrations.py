@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from db import migrations, schema
+from db.engine import Engine, create, reading
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _compare(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata))
+
+
+def test_migrations_make_what_the_schema_says(engine: Engine) -> None:
+    assert _compare(engine) == []
+
+
+def test_a_database_without_tables_does_differ(empty_engine: Engine) -> None:
+    assert _compare(empty_engine) != []
+
+
+def test_applying_again_changes_nothing(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO devices (name, last_seen, created_at) VALUES ('a', 1, 1)"))
+    migrations.apply(engine)
+    with reading(engine) as connection:
+        assert connection.scalar(text("SELECT COUNT(*) FROM devices")) == 1
+
+
+def test_readings_lie_in_the_order_of_series_and_time(engine: Engine) -> None:
+    assert inspect(engine).get_pk_constraint("readings")["constrained_columns"] == ["series_id", "ts"]
+
+
+def test_threads_that_apply_at_the_same_time_do_not_race(database_url: str) -> None:
+    engines = [create(database_url) for _ in range(4)]
+    failures: list[BaseException] = []
+    together = threading.Barrier(len(engines))
+
+    def apply(engine: Engine) -> None:
+        try:
+            together.wait(10)
+            migrations.apply(engine)
+        except BaseException as error:  # noqa: BLE001  # told by the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=apply, args=(engine,), name=f"applies-{n}") for n, engine in enumerate(engines)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    assert _compare(engines[0]) == []
+    for engine in engines:
+        engine.dispose()
+
+
+def test_processes_that_apply_at_the_same_time_do_not_race(database_url: str) -> None:
+    script = (
+        "import sys; from db import engine, migrations; sys.stdin.readline();"
+        "migrations.apply(engine.create(sys.argv[1])); print('applied')"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, database_url],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        out, err = process.communicate(timeout=30)
+        assert (out, process.returncode) == ("applied\n", 0), err
+
+
+def test_a_start_that_was_killed_between_two_tables_goes_on_from_there(empty_engine: Engine) -> None:
+    schema.metadata.create_all(empty_engine, tables=[schema.account, schema.latest, schema.devices])
+    migrations.apply(empty_engine)
+    assert _compare(empty_engine) == []

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import math
+import struct
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from db import devices, readings
+from db.engine import Engine, reading, writing
+from db.readings import LatestReading, Record, Row
+from tests.db.conftest import NOW
+
+AWKWARD = [
+    0.1,
+    1 / 3,
+    5e-324,
+    2.2250738585072014e-308,
+    1.7976931348623157e308,
+    -1.7976931348623157e308,
+    9007199254740993.0,
+    2.2250738585072011e-308,
+    8.41e21,
+    9.5e-10,
+    123456789.12345678,
+    0.0,
+]
+
+
+def _insert(engine: Engine, rows: list[Row]) -> int:
+    with writing(engine) as connection:
+        return readings.insert_new(connection, rows)
+
+
+def _bits(values: list[float]) -> list[bytes]:
+    return [struct.pack("<d", value) for value in values]
+
+
+def _stored(engine: Engine, rows: list[Row]) -> list[float]:
+    with reading(engine) as connection:
+        found = readings.existing(connection, [(series_id, ts) for series_id, ts, _ in rows])
+    return [found[series_id, ts] for series_id, ts, _ in rows]
+
+
+def test_existing_keys_keep_their_value(engine: Engine, temperature: int) -> None:
+    assert _insert(engine, [(temperature, NOW, 1.5), (temperature, NOW + 1, 2.5)]) == 2
+    assert _insert(engine, [(temperature, NOW + 1, 99.0), (temperature, NOW + 2, 3.5)]) == 1
+    assert _insert(engine, []) == 0
+    with reading(engine) as connection:
+        assert readings.existing_between(connection, temperature, NOW, NOW + 9) == {
+            (temperature, NOW): 1.5,
+            (temperature, NOW + 1): 2.5,
+            (temperature, NOW + 2): 3.5,
+        }
+
+
+def test_the_same_key_twice_in_a_batch_goes_in_once(engine: Engine, temperature: int) -> None:
+    assert _insert(engine, [(temperature, NOW, 1.0), (temperature, NOW, 1.0)]) == 1
+
+
+def test_a_batch_larger_than_a_statement(engine: Engine, temperature: int) -> None:
+    rows = [(temperature, NOW + n, float(n)) for n in range(11_000)]
+    assert _insert(engine, rows) == len(rows)
+    assert _insert(engine, rows) == 0
+    assert _stored(engine, rows[::7]) == [value for _, _, value in rows[::7]]
+
+
+def test_times_before_1970_and_far_off(engine: Engine, temperature: int) -> None:
+    rows = [(temperature, -(2**62), 1.0), (temperature, -1, 2.0), (temperature, 2**62, 3.0)]
+    assert _insert(engine, rows) == 3
+    assert _stored(engine, rows) == [1.0, 2.0, 3.0]
+
+
+def test_awkward_floats_come_back_bit_for_bit(engine: Engine, temperature: int) -> None:
+    rows = [(temperature, NOW + n, value) for n, value in enumerate(AWKWARD)]
+    assert _insert(engine, rows) == len(rows)
+    assert _bits(_stored(engine, rows)) == _bits(AWKWARD)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: x != 0.0), max_size=200))
+def test_every_finite_float_comes_back_bit_for_bit(engine: Engine, temperature: int, values: list[float]) -> None:
+    rows = [(temperature, NOW + n, value) for n, value in enumerate(values)]
+    with writing(engine) as connection:
+        connection.execute(text("DELETE FROM readings"))
+        assert readings.insert_new(connection, rows) == len(rows)
+    assert _bits(_stored(engine, rows)) == _bits(values)
+
+
+def test_minus_zero_equals_zero(engine: Engine, temperature: int) -> None:
+    """MariaDB gives 0.0 back for it. The dialect makes it 0.0 before it gets here, so no one sees the difference."""
+    _insert(engine, [(temperature, NOW, -0.0)])
+    assert _stored(engine, [(temperature, NOW, 0.0)]) == [0.0]
+
+
+def test_existing_asks_for_any_number_of_keys(engine: Engine, temperature: int) -> None:
+    rows = [(temperature, NOW + n, float(n)) for n in range(1_000)]
+    _insert(engine, rows)
+    keys = [(temperature, NOW + n) for n in range(-500, 1_500)] * 2
+    with reading(engine) as connection:
+        found = readings.existing(connection, iter(keys))
+        assert found == {(series_id, ts): value for series_id, ts, value in rows}
+        assert readings.existing(connection, []) == {}
+
+
+def test_existing_between_includes_both_ends_and_one_series(engine: Engine, kitchen: int, temperature: int) -> None:
+    with writing(engine) as connection:
+        other = devices.ensure_series(connection, [(kitchen, "other")], NOW)[kitchen, "other"]
+    _insert(engine, [(temperature, NOW + n, float(n)) for n in range(5)] + [(other, NOW + 2, 9.0)])
+    with reading(engine) as connection:
+        found = readings.existing_between(connection, temperature, NOW + 1, NOW + 3)
+    assert found == {(temperature, NOW + n): float(n) for n in (1, 2, 3)}
+
+
+def test_frame(engine: Engine, temperature: int) -> None:
+    _insert(engine, [(temperature, NOW + n, n + 0.5) for n in range(10)])
+    with reading(engine) as connection:
+        found = readings.frame(connection, temperature, NOW + 2, NOW + 9, 4)
+        empty = readings.frame(connection, temperature, NOW + 10, NOW + 20, 4)
+    expected = pd.DataFrame(
+        {
+            "time": pd.to_datetime([NOW + n for n in (5, 6, 7, 8)], unit="ms", utc=True).astype("datetime64[ms, UTC]"),
+            "value": [5.5, 6.5, 7.5, 8.5],
+        }
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    pd.testing.assert_frame_equal(empty, expected.iloc[:0], check_index_type=False)
+
+
+def test_frame_shows_times_beyond_what_nanoseconds_reach(engine: Engine, temperature: int) -> None:
+    year_1600, year_2500 = -11_676_096_000_000, 16_725_225_600_000
+    _insert(engine, [(temperature, year_1600, 1.0), (temperature, year_2500, 2.0)])
+    with reading(engine) as connection:
+        found = readings.frame(connection, temperature, year_1600, year_2500 + 1, 10)
+    assert [time.year for time in found["time"]] == [1600, 2500]
+
+
+def test_newest_is_read_from_the_readings_themselves(engine: Engine, kitchen: int, temperature: int) -> None:
+    with writing(engine) as connection:
+        humidity = devices.ensure_series(connection, [(kitchen, "humidity"), (kitchen, "never")], NOW)
+        rows = [(temperature, NOW, 1.0), (temperature, NOW + 5, 2.0), (humidity[kitchen, "humidity"], NOW + 1, 50.0)]
+        readings.insert_new(connection, rows)
+        # A crash left `latest` one reading behind for the temperature; for the humidity it is of the newest.
+        readings.store_latest(
+            connection,
+            [
+                {"series_id": temperature, "ts": NOW, "value": 1.0, "received_at": NOW + 3},
+                {"series_id": humidity[kitchen, "humidity"], "ts": NOW + 1, "value": 50.0, "received_at": NOW + 4},
+            ],
+        )
+    with reading(engine) as connection:
+        found = sorted(readings.newest(connection), key=lambda one: one.metric)
+    assert found == [
+        LatestReading("kitchen", "humidity", None, NOW + 1, 50.0, NOW + 4),
+        LatestReading("kitchen", "temperature", None, NOW + 5, 2.0, NOW + 5),
+    ]
+
+
+def test_since(engine: Engine, kitchen: int, temperature: int) -> None:
+    with writing(engine) as connection:
+        other = devices.ensure_series(connection, [(kitchen, "other")], NOW)[kitchen, "other"]
+        rows = [
+            (other, NOW + 1, 7.0),
+            (temperature, NOW + 2, 2.0),
+            (temperature, NOW + 1, 1.0),
+            (temperature, NOW, 0.0),
+        ]
+        readings.insert_new(connection, rows)
+        found = readings.since(connection, NOW + 1, 10)
+        assert found == [
+            ("kitchen", "temperature", NOW + 1, 1.0),
+            ("kitchen", "temperature", NOW + 2, 2.0),
+            ("kitchen", "other", NOW + 1, 7.0),
+        ]
+        assert readings.since(connection, NOW + 1, 2) == found[:2]
+
+
+def test_records(engine: Engine) -> None:
+    with writing(engine) as connection:
+        ids = devices.ensure(connection, ["attic", "kitchen", "pump"], NOW)
+        wanted = [(ids[device], metric) for device in ("attic", "kitchen") for metric in ("temperature", "humidity")]
+        series = devices.ensure_series(connection, [*wanted, (ids["pump"], "flow")], NOW)
+        rows = [
+            (series[ids["attic"], "temperature"], NOW + 3, 3.0),
+            (series[ids["attic"], "temperature"], NOW + 1, 1.0),
+            (series[ids["attic"], "humidity"], NOW + 1, 41.0),
+            (series[ids["kitchen"], "humidity"], NOW + 3, 43.0),
+            (series[ids["kitchen"], "temperature"], NOW, 0.0),
+            (series[ids["pump"], "flow"], NOW + 9, 9.0),
+        ]
+        readings.insert_new(connection, rows)
+        everything = [
+            Record("attic", NOW + 3, 3.0, None),
+            Record("kitchen", NOW + 3, None, 43.0),
+            Record("attic", NOW + 1, 1.0, 41.0),
+            Record("kitchen", NOW, 0.0, None),
+        ]
+        assert readings.records(connection, None, 100) == everything
+        assert readings.records(connection, None, 2) == everything[:2]
+        assert readings.records(connection, "attic", 100) == [everything[0], everything[2]]
+        assert readings.records(connection, "Attic", 100) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 10])
+def test_a_record_among_the_newest_is_whole(engine: Engine, limit: int) -> None:
+    """However differently its metrics are spaced: that is what a look at `limit` rows of each must not miss."""
+    with writing(engine) as connection:
+        device = devices.ensure(connection, ["attic"], NOW)["attic"]
+        series = devices.ensure_series(connection, [(device, "temperature"), (device, "humidity")], NOW)
+        rows = [(series[device, "temperature"], NOW + n, float(n)) for n in range(12)]
+        rows += [(series[device, "humidity"], NOW + n, 40.0 + n) for n in range(0, 12, 5)]
+        readings.insert_new(connection, rows)
+        found = readings.records(connection, "attic", limit)
+    newest_first = [Record("attic", NOW + n, float(n), 40.0 + n if n % 5 == 0 else None) for n in range(11, -1, -1)]
+    assert found == newest_first[:limit]
+
+
+def test_latest_is_inserted_then_replaced(engine: Engine, kitchen: int, temperature: int) -> None:
+    with writing(engine) as connection:
+        ids = devices.ensure_series(connection, [(kitchen, "humidity")], NOW)
+        humidity = ids[kitchen, "humidity"]
+        row = {"series_id": temperature, "ts": NOW, "value": 1.0, "received_at": NOW + 1}
+        readings.store_latest(connection, [])
+        readings.store_latest(connection, [row])
+        newer = row | {"ts": NOW + 5, "value": math.pi, "received_at": NOW + 6}
+        other = newer | {"series_id": humidity, "received_at": NOW + 2}
+        readings.store_latest(connection, [other, newer])
+    with reading(engine) as connection:
+        assert readings.changed_latest(connection, 0) == [
+            LatestReading("kitchen", "humidity", None, NOW + 5, math.pi, NOW + 2),
+            LatestReading("kitchen", "temperature", None, NOW + 5, math.pi, NOW + 6),
+        ]
+        assert [r.metric for r in readings.changed_latest(connection, NOW + 6)] == ["temperature"]
+        assert readings.changed_latest(connection, NOW + 7) == []
