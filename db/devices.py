@@ -237,7 +237,10 @@ def store_state(connection: Connection, device_id: int, state: ActuatorState, at
 
 
 def _ensure_actuator(connection: Connection, device_id: int, name: str) -> None:
-    connection.execute(insert_ignore(actuators), [{"device_id": device_id, "name": name}])
+    # Looked up first: an INSERT that is ignored uses up a number all the same.
+    there = select(actuators.c.id).where(actuators.c.device_id == device_id, actuators.c.name == name)
+    if connection.scalar(there) is None:
+        connection.execute(insert_ignore(actuators), [{"device_id": device_id, "name": name}])
 
 
 def store_boots(connection: Connection, boots: Mapping[int, tuple[str, int]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError as _DataError
@@ -26,6 +26,9 @@ __all__ = [
     "writing",
 ]
 
+#: Codes by which MySQL and MariaDB refuse a row and which the driver takes for failures of the server: a trigger's
+#: SIGNAL (1644), and a CHECK that a row violates (3819 on MySQL, 4025 on MariaDB).
+_REFUSALS: Final = frozenset({1644, 3819, 4025})
 #: How long SQLite waits for another writer, in seconds.
 SQLITE_BUSY_S = 20.0
 
@@ -137,8 +140,17 @@ def translated_errors() -> Iterator[None]:
         yield
     except (_DataError, IntegrityError) as error:
         raise RefusedRows(cause(error)) from error
+    except DBAPIError as error:
+        if _refuses_rows(error):
+            raise RefusedRows(cause(error)) from error
+        raise DatabaseAway(cause(error)) from error
     except SQLAlchemyError as error:
         raise DatabaseAway(cause(error)) from error
+
+
+def _refuses_rows(error: DBAPIError) -> bool:
+    arguments = error.orig.args if error.orig is not None else ()
+    return bool(arguments) and arguments[0] in _REFUSALS
 
 
 def cause(error: SQLAlchemyError) -> str:

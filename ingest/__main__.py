@@ -14,6 +14,8 @@ from ingest.vitals import Vitals, now_ms
 from ingest.worker import make_service
 from settings import LOG_FORMAT, SettingsError, mask_password
 
+log = logging.getLogger(__name__)
+
 
 def main() -> int:
     """Run until a signal. Returns the exit status."""
@@ -28,6 +30,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in settings.without_effect():
+        log.warning("%s is set and has no effect yet in this version.", name)
     vitals = Vitals(str(address), mask_password(settings.database), embedded=False)
     service = make_service(settings, engine, address, Board(Snapshot(now_ms(), 0, {})), vitals)
     asked_to_stop = threading.Event()

@@ -101,9 +101,6 @@ class Service:
                 log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
         if not self._threads[0].is_alive():
             self._subscriber.release()
-        # A thread that is still busy waits for a database that does not answer; to ask it again would only take longer.
-        if self._vitals.database.state == "connected" and not any(thread.is_alive() for thread in self._threads):
-            self._upkeep.farewell()
         messages = self._ledger.account.messages
         log.info(
             "The account: %d messages received = %d stored + %d duplicate + %d rejected + %d waiting.",
@@ -133,6 +130,9 @@ class Service:
 
     def _keep_house(self) -> None:
         self._upkeep.run(self._ready, self._stopping)
+        self._threads[0].join()  # its last batch is to be in the account that is folded
+        if self._vitals.database.state == "connected":
+            self._upkeep.farewell()
 
     def _ingest(self) -> None:
         try:
@@ -159,7 +159,8 @@ class Service:
 
     def _leave(self) -> None:
         if not self._stopping.is_set():
-            return  # an error ended us; the guard begins again
+            self._vitals.broker_left()  # an error ended us; the guard begins again
+            return
         self._vitals.broker_stopped()
         if self._ready.is_set() and self._vitals.database.state == "connected":
             with contextlib.suppress(DatabaseAway):  # `latest` is repaired at the next start

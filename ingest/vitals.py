@@ -96,6 +96,12 @@ class Vitals:
             since = known.since if known.state == "connecting" else now
             self._broker = replace(known, state="connecting", since=since, problem=problem)
 
+    def broker_left(self) -> None:
+        """We left, and are about to connect again."""
+        with self._lock:
+            if self._broker.state == "connected":
+                self._broker = replace(self._broker, state="connecting", since=now_ms(), problem=None)
+
     def broker_stopped(self) -> None:
         """We left."""
         with self._lock:

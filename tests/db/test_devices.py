@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from db import devices
 from db.devices import About, Actuator, ActuatorAbout, ActuatorState, Device, Series, Status
 from db.engine import Engine, reading, writing
+from db.schema import actuators
 from tests.db.conftest import NOW
 
 LOOKALIKES = ["Temp", "temp", "temp ", "temp  ", "tëmp", "tèmp", "temp\u00a0", "ss", "ß", "😀", "😁"]
@@ -149,3 +151,12 @@ def test_a_retained_status_that_says_nothing_new_moves_no_time(engine: Engine, k
         expected = {100: (False, 100), 200: (False, 100), 300: (True, 300), 400: (True, 400)}[at]
         found = _device(engine, "kitchen")
         assert (found.online, found.status_at) == expected
+
+
+def test_a_state_that_is_reported_again_uses_up_no_number(engine: Engine, kitchen: int) -> None:
+    for name in ("led", "led", "led", "fan"):
+        with writing(engine) as connection:
+            devices.store_state(connection, kitchen, ActuatorState("kitchen", name, "ON", None), NOW)
+    with reading(engine) as connection:
+        ids = list(connection.scalars(select(actuators.c.id).order_by(actuators.c.id)))
+    assert ids[1] == ids[0] + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -23,10 +23,18 @@ class Server:
     """`python app.py` on a free loopback port with its data in `directory`, usable as a context manager.
 
     `settings` are environment variables as in the README; without MQTT_URL it starts its embedded broker. No demo
-    devices unless asked for. Restarts keep the port and the data.
+    devices unless asked for. Restarts keep the port and the data. `checkout` is the folder of the sources, `program`
+    what Python runs there.
     """
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        checkout: Path = _ROOT,
+        program: Sequence[str] = ("app.py",),
+    ) -> None:
         self.data_dir = directory / "data"
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {"HOST": "127.0.0.1", "PORT": str(free_port()), "DEMO_DEVICES": "0"}
@@ -34,8 +42,8 @@ class Server:
         environment |= settings or {}
         self.url = f"http://127.0.0.1:{environment['PORT']}"
         # In the root, where Streamlit looks for .streamlit/config.toml.
-        command = [sys.executable, "app.py"]
-        self.process = Process(command, log=directory / "server.log", directory=_ROOT, environment=environment)
+        command = [sys.executable, *program]
+        self.process = Process(command, log=directory / "server.log", directory=checkout, environment=environment)
 
     def start(self) -> None:
         """Start and wait until /api/health/ answers, be it 200 or 503. Raises PartFailedError."""

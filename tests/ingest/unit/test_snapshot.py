@@ -337,7 +337,7 @@ def test_no_listener_is_forgotten_when_many_come_and_go_at_once() -> None:
 
 def test_what_the_broker_retained_is_no_sign_of_life() -> None:
     seen = apply(Snapshot(1, 0, {}), [StatusChange("cellar", False, 100)])
-    changes = [
+    changes: list[Change] = [
         StatusChange("cellar", False, 900, retained=True),
         AboutChange("cellar", "m", None, {}, {"led": None}, 900, retained=True),
         StateChange("cellar", "led", "ON", 900, retained=True),

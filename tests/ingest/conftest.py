@@ -1,0 +1,32 @@
+"""Workers that are stopped with their test, and that may not have died unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.ingest.worker import Worker
+
+MakeWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+def make_worker(caplog: pytest.LogCaptureFixture) -> Iterator[MakeWorker]:
+    """Makes workers, not started; stops them at the end. Ask for it after the parts that they use."""
+    caplog.set_level("INFO")
+    made: list[Worker] = []
+
+    def make(*arguments: Any, **options: Any) -> Worker:
+        made.append(Worker(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        if any(thread.alive for thread in worker.health.threads):
+            worker.stop()
+        worker.database.dispose()
+    failures = [record.getMessage() for record in caplog.get_records("call") if record.levelname == "ERROR"]
+    unforeseen = [line for line in failures if "begins again" in line and "on purpose" not in line]
+    assert not unforeseen

@@ -1,0 +1,147 @@
+"""A worker with short times on real parts, and what its database holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import text
+
+from db import account, dead_letters, engine, workers
+from db.account import Tally
+from db.dead_letters import DeadLetter
+from db.workers import Worker as WorkerRow
+from ingest.health import Account, Health
+from ingest.ledger import account_of
+from ingest.patience import Backoff
+from ingest.service import Service, WorkerSettings
+from ingest.snapshot import Board, Snapshot
+from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
+from ingest.upkeep import UpkeepSettings
+from ingest.vitals import Vitals, now_ms
+from settings import mask_password, parse_mqtt_url
+from tests.parts.eventually import eventually
+
+#: (device, metric, ts, value)
+Row = tuple[str, str, int, float]
+
+
+class Worker:
+    """The service as `make_service` builds it, with times a test can wait for. `database` is the test's own engine."""
+
+    def __init__(
+        self,
+        database_url: str,
+        broker_url: str,
+        root: str,
+        *,
+        name: str = "",
+        subscriber: type[Mqtt5Subscriber] = Mqtt5Subscriber,
+        keep_alive_s: int = 60,
+        ca_file: Path | None = None,
+        heartbeat_s: float = 0.1,
+        flush_s: float = 0.05,
+        timeout_s: float = 1.0,
+    ) -> None:
+        self.name = name or f"worker-{root}"
+        self.database = engine.create(database_url, timeout_s=timeout_s)
+        self.board = Board(Snapshot(now_ms(), 0, {}))
+        address = parse_mqtt_url(broker_url)
+        self.vitals = Vitals(str(address), mask_password(database_url), embedded=False)
+        self.subscriber = subscriber(
+            SubscriberSettings(
+                address,
+                self.name,
+                (f"{root}/#",),
+                keep_alive_s=keep_alive_s,
+                connect_timeout_s=1.0,
+                ca_file=ca_file,
+            )
+        )
+        self.service = Service(
+            self.database,
+            self.subscriber,
+            WorkerSettings(
+                self.name,
+                root,
+                backoff=Backoff(0.02, 0.2),
+                flush_s=flush_s,
+                quiet_s=0.05,
+                upkeep=UpkeepSettings(heartbeat_s=heartbeat_s, fold_s=0.3),
+            ),
+            self.board,
+            self.vitals,
+        )
+
+    @property
+    def health(self) -> Health:
+        return self.service.health()
+
+    def start(self) -> None:
+        """Start without waiting for anything."""
+        self.service.start()
+
+    def connected(self) -> None:
+        """Wait until broker and database are there."""
+        eventually(lambda: self.health.can_store, what="a connected worker")
+
+    def stop(self, drain_s: float = 0.0) -> None:
+        self.service.stop(drain_s)
+
+    def wait_for(self, messages: int) -> None:
+        """Wait until so many messages, over all starts of this worker, are stored, duplicate or rejected."""
+        eventually(lambda: settled(self.health.account) >= messages, what=f"{messages} settled messages")
+
+    def check_account(self) -> Tally:
+        """The account of this worker, once it was checked against memory and tables. Other workers have none here."""
+        held = eventually(self._agreed, what="an account in memory as in the database")
+        assert held is not None
+        assert held.tally.readings_stored == len(held.rows)
+        return held.tally
+
+    def _agreed(self) -> Held | None:
+        held = self.held()
+        return held if self.health.account == account_of(held.tally) else None
+
+    def row(self) -> WorkerRow | None:
+        """What the database knows of this worker."""
+        with engine.reading(self.database) as connection:
+            return next((row for row in workers.every(connection) if row.heartbeat.name == self.name), None)
+
+    def flushed(self) -> bool:
+        """Whether anything stands in `latest`."""
+        with engine.reading(self.database) as connection:
+            return bool(connection.scalar(text("SELECT COUNT(*) FROM latest")))
+
+    def held(self) -> Held:
+        """What the database holds now."""
+        with engine.reading(self.database) as connection:
+            rows = connection.execute(
+                text(
+                    "SELECT d.name, s.metric, r.ts, r.value FROM readings r JOIN series s ON s.id = r.series_id "
+                    "JOIN devices d ON d.id = s.device_id ORDER BY d.name, s.metric, r.ts"
+                )
+            )
+            return Held(
+                [(row[0], row[1], row[2], row[3]) for row in rows],
+                [stored.letter for stored in reversed(dead_letters.newest(connection, 1000))],
+                account.totals(connection).get(self.name, Tally()),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All readings, all dead letters (oldest first), and the worker's account."""
+
+    rows: list[Row]
+    letters: list[DeadLetter]
+    tally: Tally
+
+    def values(self, device: str, metric: str = "v") -> list[float]:
+        """Values of one series, by time."""
+        return [row[3] for row in self.rows if row[:2] == (device, metric)]
+
+
+def settled(found: Account) -> int:
+    """Messages that are no longer waiting."""
+    return found.messages.received - found.messages.waiting
