@@ -29,7 +29,7 @@ lint: dev ## Format, lint, types and import walls, without changing anything
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@.ci/walls
-	@$(PYTHON) -m deptry --no-ansi .
+	@PYTHONWARNINGS=ignore $(PYTHON) -m deptry --no-ansi .
 	@$(PYTHON) -m vulture
 
 fmt: dev ## Format, and mend what lint can mend by itself

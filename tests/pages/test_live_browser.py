@@ -111,7 +111,10 @@ def test_a_card_and_the_list_choose_the_same_device(server: Server, pages: Pages
     expect(page.get_by_role("combobox", name="Device whose last hour is shown")).to_have_value("room-4")
     expect(card(page, "room-4").get_by_role("button")).to_have_attribute("aria-pressed", "true")
 
+    # What is typed while the page still runs for the card is taken back with the list it was typed into.
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
     page.get_by_role("combobox", name="Device whose last hour is shown").fill("room-6")
+    expect(page.get_by_role("option", name="room-6")).to_be_visible()
     page.keyboard.press("Enter")
 
     expect(card(page, "room-6").get_by_role("button")).to_have_attribute("aria-pressed", "true")
