@@ -45,6 +45,7 @@ bench: dev ## Benchmarks, as ratios against a baseline
 
 chaos: dev parts ## The fault tests at full size
 	@compgen -G 'tests/chaos/test_*.py' >/dev/null || { echo "There are no fault tests yet." >&2; exit 1; }
+	@HYPOTHESIS_PROFILE=default $(PYTHON) -m pytest -q -n auto --maxprocesses 4 tests/ingest/unit tests/db
 	@exec $(PYTHON) -m pytest tests/chaos $(ARGS)
 
 boards: dev ## The boards' firmware on this computer

@@ -303,7 +303,7 @@ def _state_value(value: object) -> str:
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
         raise _Refused(f"state: {value!r:.40}; expected ON, OFF or a number")
-    return f"{number + 0.0:.15g}"
+    return repr(number + 0.0).removesuffix(".0")  # as short as it can be and exact
 
 
 # JSON

@@ -144,3 +144,19 @@ def test_no_state(payload: str | bytes, named: str) -> None:
 @pytest.mark.parametrize("topic", ["status", "about", "led/state"])
 def test_too_large_a_report(topic: str) -> None:
     assert f"allowed are {LIMIT}" in _refusal(topic, b"x" * (LIMIT + 1))
+
+
+@pytest.mark.parametrize(
+    ("payload", "state"),
+    [
+        ("1.7976931348623151e308", "1.7976931348623151e+308"),
+        ("0.1", "0.1"),
+        ("55", "55"),
+        ("-0", "0"),
+        ("20.123456789012344", "20.123456789012344"),
+    ],
+)
+def test_a_number_that_is_a_state_stays_exact(payload: str, state: str) -> None:
+    decoded = native.decode(message("iot/kitchen/fan/state", payload.encode()), "iot", LIMIT)
+    assert decoded is not None
+    assert decoded.report == ActuatorState("kitchen", "fan", state, None)
