@@ -146,11 +146,6 @@ def every_actuator(connection: Connection) -> list[Actuator]:
     return [Actuator(*row) for row in connection.execute(query)]
 
 
-def find_series(connection: Connection, device: str, metric: str) -> Series | None:
-    """The series of that device and metric, None if there is none."""
-    return next((s for s in every_series(connection, device) if s.metric == metric), None)
-
-
 def ensure(connection: Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:
     """Ids of these devices; those that are new are made."""
     known = _ids(connection, names)

@@ -14,8 +14,6 @@ from typing import Final
 
 BIN_MS: Final = 15_000
 BINS: Final = 60
-#: A value is late after this many of its usual intervals.
-LATE_AFTER_INTERVALS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

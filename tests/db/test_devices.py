@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from db import devices
 from db.devices import About, Actuator, ActuatorAbout, ActuatorState, Device, Series, Status
-from db.engine import Engine, reading, writing
+from db.engine import Connection, Engine, reading, writing
 from db.schema import actuators
 from tests.db.conftest import NOW
 
@@ -15,6 +15,10 @@ LOOKALIKES = ["Temp", "temp", "temp ", "temp  ", "tëmp", "tèmp", "temp\u00a0",
 def _device(engine: Engine, name: str) -> Device:
     with reading(engine) as connection:
         return next(device for device in devices.every(connection) if device.name == name)
+
+
+def _find(connection: Connection, device: str, metric: str) -> Series | None:
+    return next((series for series in devices.every_series(connection, device) if series.metric == metric), None)
 
 
 def test_ensure_makes_what_is_new_and_finds_what_is_there(engine: Engine) -> None:
@@ -50,10 +54,10 @@ def test_metrics_are_told_apart_by_every_character(engine: Engine, kitchen: int)
     assert len(set(ids.values())) == len(LOOKALIKES)
     with reading(engine) as connection:
         for metric in LOOKALIKES:
-            found = devices.find_series(connection, "kitchen", metric)
+            found = _find(connection, "kitchen", metric)
             assert found is not None
             assert found.id == ids[kitchen, metric]
-        assert devices.find_series(connection, "KITCHEN", "temp") is None
+        assert _find(connection, "KITCHEN", "temp") is None
 
 
 def test_ensure_series_knows_devices_apart(engine: Engine) -> None:
@@ -74,7 +78,7 @@ def test_the_longest_names_are_kept_whole(engine: Engine) -> None:
         ids = devices.ensure(connection, [device], NOW)
         devices.ensure_series(connection, [(ids[device], metric)], NOW)
     with reading(engine) as connection:
-        assert devices.find_series(connection, device, metric) is not None
+        assert _find(connection, device, metric) is not None
 
 
 @pytest.mark.parametrize("online", [True, False])
