@@ -44,6 +44,9 @@ class BatchKey:
     number: int
 
 
+#: A stretch of seen numbers: first, last, UTC ms of its oldest batch and of the batch that brought its last number.
+Interval = tuple[int, int, int, int]
+
 #: Sequence numbers seen in one batch: (device id, boot, first, last), both included.
 SeenRange = tuple[int, str, int, int]
 
@@ -52,13 +55,15 @@ SeenRange = tuple[int, str, int, int]
 class Missing:
     """Sequence numbers `first`..`last` that a device sent (a later one arrived) and that never reached us.
 
-    `noticed_at`: UTC ms of the batch that brought the number after them.
+    Times are UTC ms. `noticed_at`: of the batch that brought the number after them; `before_at`: of the one that
+    brought the number before them, never later than that.
     """
 
     device: str
     boot: str
     first: int
     last: int
+    before_at: int
     noticed_at: int
 
     @property
@@ -122,9 +127,11 @@ def fold(connection: Connection, worker: str, token: str) -> int:
     return len(rows)
 
 
-def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally) -> None:
-    connection.execute(insert_ignore(account), [{"worker": worker, "day": day, **_columns(Tally())}])
+def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally, letters_removed: int = 0) -> None:
+    new = {"worker": worker, "day": day, "letters_removed": 0, **_columns(Tally())}
+    connection.execute(insert_ignore(account), [new])
     sums = {f.name: account.c[f.name] + getattr(tally, f.name) for f in fields(Tally)}
+    sums["letters_removed"] = account.c.letters_removed + letters_removed
     connection.execute(account.update().where(account.c.worker == worker, account.c.day == day).values(sums))
 
 
@@ -133,32 +140,37 @@ def _columns(tally: Tally) -> dict[str, int]:
 
 
 def _add_ranges(connection: Connection, ranges: Iterable[tuple[SeenRange, int]]) -> None:
-    by_start: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
+    by_start: dict[tuple[int, str], list[Interval]] = {}
     for (device_id, boot, first, last), at in ranges:
-        by_start.setdefault((device_id, boot), []).append((first, last, at))
+        by_start.setdefault((device_id, boot), []).append((first, last, at, at))
+    columns = (seen.c.first, seen.c.last, seen.c.seen_at, seen.c.last_at)
     for (device_id, boot), new in sorted(by_start.items()):
         mine = (seen.c.device_id == device_id, seen.c.boot == boot)
-        old = [tuple(row) for row in connection.execute(select(seen.c.first, seen.c.last, seen.c.seen_at).where(*mine))]
+        old: list[Interval] = [(r[0], r[1], r[2], r[3]) for r in connection.execute(select(*columns).where(*mine))]
         merged = merge_intervals([*old, *new])
         if sorted(old) == merged:
             continue
         connection.execute(delete(seen).where(*mine))
         rows = [
-            {"device_id": device_id, "boot": boot, "first": first, "last": last, "seen_at": at}
-            for first, last, at in merged
+            {"device_id": device_id, "boot": boot, "first": first, "last": last, "seen_at": at, "last_at": last_at}
+            for first, last, at, last_at in merged
         ]
         connection.execute(insert(seen), rows)
 
 
-def merge_intervals(intervals: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Join (first, last, at) that touch or overlap, both ends included; `at` is the oldest of those joined. Sorted."""
-    merged: list[tuple[int, int, int]] = []
-    for first, last, at in sorted(intervals):
+def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
+    """Join intervals that touch or overlap, both ends included. Sorted.
+
+    The oldest `seen_at` of those joined stays, and the `last_at` of the one that reaches furthest.
+    """
+    merged: list[Interval] = []
+    for first, last, at, last_at in sorted(intervals):
         if merged and first <= merged[-1][1] + 1:
-            known_first, known_last, known_at = merged[-1]
-            merged[-1] = (known_first, max(known_last, last), min(known_at, at))
+            known_first, known_last, known_at, known_last_at = merged[-1]
+            end, end_at = max((known_last, -known_last_at), (last, -last_at))
+            merged[-1] = (known_first, end, min(known_at, at), -end_at)
         else:
-            merged.append((first, last, at))
+            merged.append((first, last, at, last_at))
     return merged
 
 
@@ -169,15 +181,15 @@ def missing(connection: Connection, limit: int) -> list[Missing]:
     as unseen, so a range may be named for a minute that is already there.
     """
     query = (
-        select(devices.c.name, seen.c.boot, seen.c.first, seen.c.last, seen.c.seen_at)
+        select(devices.c.name, seen.c.boot, seen.c.first, seen.c.last, seen.c.seen_at, seen.c.last_at)
         .join(devices, devices.c.id == seen.c.device_id)
         .order_by(seen.c.device_id, seen.c.boot, seen.c.first)
     )
     found: list[Missing] = []
-    before: tuple[str, str, int] | None = None
-    for name, boot, first, last, seen_at in connection.execute(query):
+    before: tuple[str, str, int, int] | None = None
+    for name, boot, first, last, seen_at, last_at in connection.execute(query):
         if before is not None and before[:2] == (name, boot) and first > before[2] + 1:
-            found.append(Missing(name, boot, before[2] + 1, first - 1, seen_at))
-        before = (name, boot, last)
+            found.append(Missing(name, boot, before[2] + 1, first - 1, min(before[3], seen_at), seen_at))
+        before = (name, boot, last, last_at)
     found.sort(key=lambda gap: -gap.noticed_at)
     return found[:limit]

@@ -160,7 +160,18 @@ workers = Table(
     Column("stopped_at", BigInteger),
     Column("waiting", BigInteger, nullable=False),
     Column("waiting_readings", BigInteger, nullable=False),
+    Column("lag_ms", BigInteger, comment="how far behind the newest message was when it was stored, null if unknown"),
     Column("broker_state", String(16), nullable=False),
+    **_TABLE,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Name(32), primary_key=True),
+    Column("worker", Name(128), nullable=False),
+    Column("token", String(32), nullable=False, comment="of the holder's start: the fence of what it writes"),
+    Column("renewed_at", BigInteger, nullable=False, comment="UTC ms by the database's clock"),
     **_TABLE,
 )
 
@@ -184,6 +195,7 @@ account = Table(
     Column("worker", Name(128), primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False, comment="UTC days since 1970-01-01"),
     *(Column(name, BigInteger, nullable=False) for name in _COUNTS),
+    Column("letters_removed", BigInteger, nullable=False, comment="dead letters that had to leave for newer ones"),
     **_TABLE,
 )
 
@@ -195,5 +207,6 @@ seen = Table(
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("last", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False, comment="UTC ms of the oldest batch in it"),
+    Column("last_at", BigInteger, nullable=False, comment="UTC ms of the batch that brought its last number"),
     **_CLUSTERED,
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, func, select, text
 
 from db import account, devices, schema
-from db.account import BatchKey, Missing, SeenRange, Tally, merge_intervals
+from db.account import BatchKey, Interval, Missing, SeenRange, Tally, merge_intervals
 from db.engine import Engine, reading, writing
 from tests.db.conftest import NOW
 
@@ -175,27 +175,30 @@ def test_totals_are_whole_while_another_connection_folds(engine: Engine) -> None
 # Seen numbers
 
 INTERVALS = st.lists(
-    st.tuples(st.integers(0, 60), st.integers(0, 8), st.integers(0, 5)).map(lambda t: (t[0], t[0] + t[1], t[2])),
+    st.tuples(st.integers(0, 60), st.integers(0, 8), st.integers(0, 5), st.integers(0, 5)).map(
+        lambda t: (t[0], t[0] + t[1], t[2], t[3])
+    ),
     max_size=12,
 )
 
 
-def _numbers(intervals: list[tuple[int, int, int]]) -> set[int]:
-    return {number for first, last, _ in intervals for number in range(first, last + 1)}
+def _numbers(intervals: list[Interval]) -> set[int]:
+    return {number for first, last, _, _ in intervals for number in range(first, last + 1)}
 
 
 @given(intervals=INTERVALS)
-def test_merged_intervals_hold_the_same_numbers_and_do_not_touch(intervals: list[tuple[int, int, int]]) -> None:
+def test_merged_intervals_hold_the_same_numbers_and_do_not_touch(intervals: list[Interval]) -> None:
     merged = merge_intervals(intervals)
     assert _numbers(merged) == _numbers(intervals)
-    for (_, last, _), (first, _, _) in pairwise(merged):
+    for (_, last, _, _), (first, _, _, _) in pairwise(merged):
         assert first > last + 1
-    for first, last, at in merged:
-        assert at == min(a for f, t, a in intervals if first <= f and t <= last)
+    for first, last, at, last_at in merged:
+        assert at == min(a for f, t, a, _ in intervals if first <= f and t <= last)
+        assert last_at == min(a for _, t, _, a in intervals if t == last)
 
 
 @given(intervals=INTERVALS, cut=st.integers(0, 12))
-def test_merging_in_steps_is_merging_at_once(intervals: list[tuple[int, int, int]], cut: int) -> None:
+def test_merging_in_steps_is_merging_at_once(intervals: list[Interval], cut: int) -> None:
     at_once = merge_intervals(intervals)
     assert merge_intervals(merge_intervals(intervals[:cut]) + intervals[cut:]) == at_once
     assert merge_intervals(reversed(intervals)) == at_once
@@ -214,9 +217,9 @@ def test_missing_are_the_numbers_between(engine: Engine) -> None:
         found = account.missing(connection, 10)
         assert account.missing(connection, 1) == found[:1]
     assert sorted(found, key=astuple) == [
-        Missing("attic", "A", 2, 2, NOW + 2),
-        Missing("attic", "a", 11, 11, NOW + 1),
-        Missing("attic", "a", 13, 19, NOW + 2),
+        Missing("attic", "A", 2, 2, NOW, NOW + 2),
+        Missing("attic", "a", 11, 11, NOW + 1, NOW + 1),
+        Missing("attic", "a", 13, 19, NOW + 1, NOW + 2),
     ]
     assert [gap.noticed_at for gap in found] == [NOW + 2, NOW + 2, NOW + 1]
     assert [gap.count for gap in found if gap.first == 13] == [7]
@@ -227,7 +230,7 @@ def test_a_gap_keeps_the_time_it_was_noticed_while_the_device_goes_on(engine: En
         _claim(engine, number, ranges=[(kitchen, "a", first, last)], at=NOW + number * DAY_MS)
         _fold(engine)
     with reading(engine) as connection:
-        assert account.missing(connection, 10) == [Missing("kitchen", "a", 6, 7, NOW + DAY_MS)]
+        assert account.missing(connection, 10) == [Missing("kitchen", "a", 6, 7, NOW, NOW + DAY_MS)]
 
 
 def test_a_gap_that_is_filled_is_missing_no_more(engine: Engine, kitchen: int) -> None:

@@ -30,6 +30,12 @@ def upgrade() -> None:
         sa.Column("readings_stored", sa.BigInteger(), nullable=False),
         sa.Column("readings_duplicate", sa.BigInteger(), nullable=False),
         sa.Column("readings_rejected", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "letters_removed",
+            sa.BigInteger(),
+            nullable=False,
+            comment="dead letters that had to leave for newer ones",
+        ),
         sa.PrimaryKeyConstraint("worker", "day", name=op.f("pk_account")),
         if_not_exists=True,
         mysql_charset="utf8mb4",
@@ -150,11 +156,27 @@ def upgrade() -> None:
         sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False, comment="UTC ms of the oldest batch in it"),
+        sa.Column(
+            "last_at", sa.BigInteger(), nullable=False, comment="UTC ms of the batch that brought its last number"
+        ),
         sa.PrimaryKeyConstraint("device_id", "boot", "first", name=op.f("pk_seen")),
         if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", Name(length=32), nullable=False),
+        sa.Column("worker", Name(length=128), nullable=False),
+        sa.Column(
+            "token", sa.String(length=32), nullable=False, comment="of the holder's start: the fence of what it writes"
+        ),
+        sa.Column("renewed_at", sa.BigInteger(), nullable=False, comment="UTC ms by the database's clock"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+        if_not_exists=True,
+        mysql_charset="utf8mb4",
+        mysql_engine="InnoDB",
     )
     op.create_table(
         "workers",
@@ -165,6 +187,12 @@ def upgrade() -> None:
         sa.Column("stopped_at", sa.BigInteger(), nullable=True),
         sa.Column("waiting", sa.BigInteger(), nullable=False),
         sa.Column("waiting_readings", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "lag_ms",
+            sa.BigInteger(),
+            nullable=True,
+            comment="how far behind the newest message was when it was stored, null if unknown",
+        ),
         sa.Column("broker_state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
         if_not_exists=True,
