@@ -136,7 +136,7 @@ class Served:
     def start(self) -> None:
         """Start and wait until it listens."""
         self._thread.start()
-        assert self._server.ready.wait(5), "uvicorn did not start within 5 s"
+        assert self._server.ready.wait(20), "uvicorn did not start within 20 s"
 
     def stop(self) -> bool:
         """Ask it to end, and whether it did: it waits for open answers."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import mqtt5
 
 Packet = TypeVar("Packet")
-TIMEOUT_S = 5.0
+TIMEOUT_S = 20.0
 
 
 class Mqtt5Client:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from firmware.link import Patience
 from tests.firmware.conftest import Listener, RunningFleet
+from tests.parts.eventually import eventually
 from tests.parts.mosquitto import Mosquitto
 
 Fleet = Callable[..., RunningFleet]
@@ -181,9 +183,13 @@ def test_a_stop_does_not_wait_for_a_frozen_broker(own_mosquitto: Mosquitto, flee
         pass
 
 
-def test_what_does_not_fit_the_ring_is_counted_as_lost(own_mosquitto: Mosquitto, fleet: Fleet) -> None:
+def test_what_does_not_fit_the_ring_is_counted_as_lost(
+    own_mosquitto: Mosquitto, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
     own_mosquitto.stop()
-    running = fleet(own_mosquitto.url, period_s=0.0005, messages=200, ring_capacity=10)
+    # It tries again after half a second or more, in which it takes far more readings than its ring holds.
+    running = fleet(own_mosquitto.url, period_s=0.0005, messages=200, ring_capacity=10, patience=Patience(first_s=1.0))
+    eventually(lambda: "is away" in caplog.text)
     with own_mosquitto:
         tally = running.finish()
     assert tally.lost > 0

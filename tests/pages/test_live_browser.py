@@ -115,7 +115,7 @@ def choose_by_list(page: Page, name: str) -> None:
             return False
         return True
 
-    eventually(opened, 15.0, what=f"{name} in the list")
+    eventually(opened, what=f"{name} in the list")
 
 
 def test_a_card_and_the_list_choose_the_same_device(server: Server, pages: Pages) -> None:

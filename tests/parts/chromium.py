@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.parts.process import find_program
 
+#: Generous, because nothing is timed by it: a busy machine may take long to draw the first page.
+_TIMEOUT_MS = 20_000
 _ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -37,6 +39,7 @@ def chromium() -> Iterator[Browser]:
     """
     path = find_program("chromium", "chromium-browser", "google-chrome", package="chromium")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=_TIMEOUT_MS)
         browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser
         browser.close()
@@ -69,8 +72,7 @@ class Pages:
             locale="en-GB",
         )
         self._contexts.append(context)
-        # Generous, because nothing is timed by it: a busy machine may take long to draw the first page.
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(_TIMEOUT_MS)
         context.on("request", lambda request: self._note(request.url))
         page = context.new_page()
         page.on("websocket", lambda socket: self._note(socket.url))

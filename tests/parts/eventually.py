@@ -9,8 +9,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], seconds: float = 5.0, *, what: str = "") -> T:
+def eventually(condition: Callable[[], T], seconds: float = 20.0, *, what: str = "") -> T:
     """Ask `condition` until its answer is true; that answer.
+
+    What works comes within five seconds; the bound is for a machine so busy that it takes longer.
 
     Raises AssertionError with the last answer, and `what` was waited for, once the seconds have passed.
     """

@@ -131,7 +131,7 @@ def test_a_child_that_dies_is_started_again(part_directory: Path, words: str) ->
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: child_of(server, words) not in (None, pid))
         before = stored(server)
-        eventually(lambda: is_well(server) and stored(server) > before, 10)
+        eventually(lambda: is_well(server) and stored(server) > before)
         assert "ended by " in server.output()
 
 

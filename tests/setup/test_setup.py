@@ -43,7 +43,7 @@ def run(command: list[str], checkout: Path, **environment: str) -> subprocess.Co
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=55,  # a venv takes seconds to make, and more on a busy machine
     )
 
 
