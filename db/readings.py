@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import pandas as pd
 from sqlalchemy import Connection, and_, select
 
@@ -20,8 +21,7 @@ Key = tuple[int, int]
 Row = tuple[int, int, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """What one device measured at one time. Values are finite float64 by metric.
 
     `ts` is UTC ms by the device's clock; where it is None, the time is ours: receipt minus `age` ms. `seq` and `boot`

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from db import readings, receipts
 from db.account import SeenRange, Tally
 from db.dead_letters import DeadLetter
 from db.readings import Sample
 from ingest.dialects.decoded import Decoded
+from ingest.message import Message
+from ingest.snapshot import ReadingChange
 
 #: Marks a boot label that we made up for a device that sends none. No device can send it: '~' is followed by ms.
-OWN_BOOT = "~"
+OWN_BOOT: Final = "~"
+#: Where a count of readings or messages keeps what.
+_STORED, _DUPLICATE, _REJECTED = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +51,10 @@ class Known:
     receipts: Mapping[receipts.Key, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NewReading:
-    """A reading that goes in: its series by number and by name, its time and value."""
+class NewReading(ReadingChange, frozen=True, gc=False):
+    """A reading that goes in, with the number of its series."""
 
     series_id: int
-    device: str
-    metric: str
-    ts: int
-    value: float
-    received_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def place(
         work.dead_letters,
         work.seen_ranges(),
         {device: boot for device, boot in work.boots.items() if boots.get(device) != boot},
-        work.tally,
+        Tally(*work.messages, *work.readings),
         frozenset(work.own_time),
     )
 
@@ -111,83 +110,77 @@ class _Work:
         self.receipts: dict[receipts.Key, int] = {}
         self.dead_letters: list[DeadLetter] = []
         self.own_time: set[readings.Key] = set()
-        self.tally = Tally()
+        self.messages = [0, 0, 0]
+        self.readings = [0, 0, 0]
         self._taken: dict[readings.Key, float] = {}
         self._free_from: dict[readings.Key, int] = {}
         self._seen: dict[tuple[int, str], list[int]] = {}
 
     def take(self, decoded: Decoded) -> None:
         """Place one message: its readings, its place in the account, its dead letter."""
-        stored = duplicate = 0
-        rejected = decoded.rejected
+        counts = [0, 0, decoded.rejected]
         problems = list(decoded.problems)
         for sample in decoded.samples:
-            a, b, c = self._sample(sample, decoded, problems)
-            stored, duplicate, rejected = stored + a, duplicate + b, rejected + c
-        if stored or decoded.report is not None:
-            verdict = Tally(stored=1)
-        elif duplicate and not rejected:
-            verdict = Tally(duplicate=1)
+            self._sample(sample, decoded.message, counts, problems)
+        if counts[_STORED] or decoded.report is not None:
+            verdict = _STORED
+        elif counts[_DUPLICATE] and not counts[_REJECTED]:
+            verdict = _DUPLICATE
         else:
-            verdict = Tally(rejected=1)
-        self.tally += replace(verdict, readings_stored=stored, readings_duplicate=duplicate, readings_rejected=rejected)
-        if problems and not verdict.duplicate:  # of a duplicate, the first left its letter
+            verdict = _REJECTED
+        self.messages[verdict] += 1
+        for place_of, count in enumerate(counts):
+            self.readings[place_of] += count
+        if problems and verdict != _DUPLICATE:  # of a duplicate, the first left its letter
             message = decoded.message
             self.dead_letters.append(
                 DeadLetter(message.received_at, message.topic, message.payload, message.size, "; ".join(problems))
             )
 
-    def _sample(self, sample: Sample, decoded: Decoded, problems: list[str]) -> tuple[int, int, int]:
-        """How many of the sample's readings are stored, duplicate, rejected."""
+    def _sample(self, sample: Sample, message: Message, counts: list[int], problems: list[str]) -> None:
+        """Place the sample's readings and count what became of them."""
         device_id = self.ids.devices[sample.device]
-        repeated = False
-        if sample.seq is not None:
-            repeated = self._recognise(sample, device_id, sample.seq, decoded)
-        if repeated:
-            return 0, len(sample.values), 0
-        counts = [0, 0, 0]
-        for metric, value in sample.values:
-            series_id = self.ids.series[device_id, metric]
-            if sample.ts is not None:
-                outcome = self._at_its_time(sample, series_id, metric, sample.ts, value, decoded, problems)
-            elif decoded.message.retained:
-                outcome = self._retained(series_id, metric, value, problems)
-            else:
-                outcome = self._at_our_time(sample, series_id, metric, value, decoded)
-            counts[outcome] += 1
-        return counts[0], counts[1], counts[2]
+        if sample.seq is not None and self._recognise(sample, device_id, sample.seq, message):
+            counts[_DUPLICATE] += len(sample.values)
+        elif sample.ts is not None:
+            self._at_its_time(sample, device_id, sample.ts, message.received_at, counts, problems)
+        elif message.retained:
+            self._retained(sample, device_id, counts, problems)
+        else:
+            self._at_our_time(sample, device_id, message.received_at, counts)
 
-    def _recognise(self, sample: Sample, device_id: int, seq: int, decoded: Decoded) -> bool:
+    def _recognise(self, sample: Sample, device_id: int, seq: int, message: Message) -> bool:
         """Note the number as seen; whether the message is a repetition, as its receipt tells."""
-        redelivered, retained = decoded.message.redelivered, decoded.message.retained
-        digest = zlib.crc32(decoded.message.payload)
         boot = sample.boot
-        if boot is None and retained:  # it is old: no new start, and under which one it was sent can't be told
-            return False
+        if boot is None and message.retained:
+            return False  # it is old: no new start, and under which one it was sent can't be told
         if boot is None:
-            boot = self._own_boot(device_id, seq, digest, redelivered, decoded.message.received_at)
-        self._seen.setdefault((device_id, boot), []).append(seq)
+            boot = self._own_boot(device_id, seq, message)
+        numbers = self._seen.get((device_id, boot))
+        if numbers is None:
+            numbers = self._seen[device_id, boot] = []
+        numbers.append(seq)
         if sample.ts is not None or not sample.values:
             return False
         key = (device_id, boot, seq)
         there = key in self.receipts or key in self.known.receipts
-        if not there and not retained:
-            self.receipts[key] = digest
-        return there and (sample.boot is not None or redelivered or retained)
+        if not there and not message.retained:
+            self.receipts[key] = zlib.crc32(message.payload)
+        return there and (sample.boot is not None or message.redelivered or message.retained)
 
-    def _own_boot(self, device_id: int, seq: int, digest: int, redelivered: bool, now: int) -> str:
+    def _own_boot(self, device_id: int, seq: int, message: Message) -> str:
         """The label of the present start of a device that sends none: a fall of `seq` begins a new one.
 
         A redelivered message may fall back without a restart. It is the old one if the same number came with the same
         payload; else the device restarted while we were away.
         """
         boot = self.boots.get(device_id)
-        if boot is not None and seq <= boot.seq and redelivered:
+        if boot is not None and seq <= boot.seq and message.redelivered:
             key = (device_id, boot.label, seq)
-            if self.receipts.get(key, self.known.receipts.get(key)) == digest:
+            if self.receipts.get(key, self.known.receipts.get(key)) == zlib.crc32(message.payload):
                 return boot.label
         begins = boot is None or seq <= boot.seq
-        label = self._new_label(device_id, now) if begins or boot is None else boot.label
+        label = self._new_label(device_id, message.received_at) if begins or boot is None else boot.label
         self.boots[device_id] = Boot(label, seq)
         return label
 
@@ -200,49 +193,49 @@ class _Work:
         return label
 
     def _at_its_time(
-        self,
-        sample: Sample,
-        series_id: int,
-        metric: str,
-        ts: int,
-        value: float,
-        decoded: Decoded,
-        problems: list[str],
-    ) -> int:
-        key = (series_id, ts)
-        there = self._value_at(key)
-        if there is None:
-            self._add(key, sample.device, metric, value, decoded.message.received_at)
-            return 0
-        if there == value:
-            return 1
-        problems.append(f"{metric}: {value!r} at {_clock(ts)} contradicts {there!r}, which was stored first and stays")
-        return 2
+        self, sample: Sample, device_id: int, ts: int, received_at: int, counts: list[int], problems: list[str]
+    ) -> None:
+        device, series, taken, known = sample.device, self.ids.series, self._taken, self.known.readings
+        for metric, value in sample.values:
+            series_id = series[device_id, metric]
+            key = (series_id, ts)
+            there = taken.get(key)
+            if there is None and known:
+                there = known.get(key)
+            if there is None:
+                taken[key] = value
+                self.new.append(NewReading(device, metric, ts, value, received_at, series_id))
+                counts[_STORED] += 1
+            elif there == value:
+                counts[_DUPLICATE] += 1
+            else:
+                which = f"{metric}: {value!r} at {_clock(ts)}"
+                problems.append(f"{which} contradicts {there!r}, which was stored first and stays")
+                counts[_REJECTED] += 1
 
-    def _at_our_time(self, sample: Sample, series_id: int, metric: str, value: float, decoded: Decoded) -> int:
-        wanted = (series_id, decoded.message.received_at - sample.age)
-        ts = self._free_from.get(wanted, wanted[1])  # all of a batch may want the same ms: none looks where others did
-        while self._value_at((series_id, ts)) is not None:
-            ts += 1
-        self._free_from[wanted] = ts + 1
-        self.own_time.add((series_id, ts))
-        self._add((series_id, ts), sample.device, metric, value, decoded.message.received_at)
-        return 0
+    def _at_our_time(self, sample: Sample, device_id: int, received_at: int, counts: list[int]) -> None:
+        for metric, value in sample.values:
+            wanted = (self.ids.series[device_id, metric], received_at - sample.age)
+            series_id, ts = wanted
+            ts = self._free_from.get(wanted, ts)  # all of a batch may want the same ms: none looks where others did
+            while (series_id, ts) in self._taken or (series_id, ts) in self.known.readings:
+                ts += 1
+            self._free_from[wanted] = ts + 1
+            self.own_time.add((series_id, ts))
+            self._taken[series_id, ts] = value
+            self.new.append(NewReading(sample.device, metric, ts, value, received_at, series_id))
+        counts[_STORED] += len(sample.values)
 
-    def _retained(self, series_id: int, metric: str, value: float, problems: list[str]) -> int:
+    def _retained(self, sample: Sample, device_id: int, counts: list[int], problems: list[str]) -> None:
         """A retained reading without a time is of unknown age: a duplicate if it is the newest value, else refused."""
-        if self.latest.get(series_id) == value:
-            return 1
-        problems.append(f"{metric}: {value!r} was retained by the broker and carries no ts, so its time is unknown")
-        return 2
-
-    def _value_at(self, key: readings.Key) -> float | None:
-        value = self._taken.get(key)
-        return self.known.readings.get(key) if value is None else value
-
-    def _add(self, key: readings.Key, device: str, metric: str, value: float, received_at: int) -> None:
-        self._taken[key] = value
-        self.new.append(NewReading(key[0], device, metric, key[1], value, received_at))
+        for metric, value in sample.values:
+            if self.latest.get(self.ids.series[device_id, metric]) == value:
+                counts[_DUPLICATE] += 1
+            else:
+                problems.append(
+                    f"{metric}: {value!r} was retained by the broker and carries no ts, so its time is unknown"
+                )
+                counts[_REJECTED] += 1
 
     def seen_ranges(self) -> list[SeenRange]:
         """Numbers seen, as ranges."""

@@ -7,7 +7,8 @@ from typing import Final
 
 from db import devices, readings
 from db.engine import Connection
-from ingest.snapshot import BIN_MS, BINS, ActuatorNow, DeviceNow, ReadingChange, SeriesNow, Snapshot, advance
+from ingest.series import BIN_MS, BINS, SeriesDraft, SeriesNow
+from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
 
 #: Readings of the last quarter of an hour that are looked at for the sparklines: 200 devices of 2 metrics every second.
 _HISTORY_ROWS: Final = 400_000
@@ -61,13 +62,19 @@ def online(status: bool | None, status_at: int | None, metrics: Iterable[SeriesN
 def _metrics(
     connection: Connection, units: dict[str, dict[str, str]], now: int, version: int
 ) -> dict[str, dict[str, SeriesNow]]:
-    found: dict[str, dict[str, SeriesNow]] = {}
+    drafts: dict[tuple[str, str], SeriesDraft] = {}
+
+    def draft(device: str, metric: str) -> SeriesDraft:
+        key = (device, metric)
+        if key not in drafts:
+            drafts[key] = SeriesDraft(device, metric, units.get(device, {}).get(metric), None)
+        return drafts[key]
+
     for device, metric, ts, value in readings.since(connection, now - BIN_MS * BINS, _HISTORY_ROWS):
-        known = found.setdefault(device, {})
-        change = ReadingChange(device, metric, ts, value, ts)
-        known[metric] = advance(known.get(metric), change, version, units.get(device, {}).get(metric))
+        draft(device, metric).add(ts, value, ts)
     for reading in readings.newest(connection):
-        known = found.setdefault(reading.device, {})
-        change = ReadingChange(reading.device, reading.metric, reading.ts, reading.value, reading.received_at)
-        known[reading.metric] = advance(known.get(reading.metric), change, version, reading.unit)
+        draft(reading.device, reading.metric).add(reading.ts, reading.value, reading.received_at)
+    found: dict[str, dict[str, SeriesNow]] = {}
+    for (device, metric), series in drafts.items():
+        found.setdefault(device, {})[metric] = series.finished(version)
     return found

@@ -10,35 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
-BIN_MS: Final = 15_000
-BINS: Final = 60
+import msgspec
+from msgspec import structs
 
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """15 seconds of a series: start in UTC ms, lowest, highest and last value in it."""
-
-    ts: int
-    low: float
-    high: float
-    last: float
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesNow:
-    """One metric of one device. Times are UTC ms; `interval_ms`: usual distance of readings, None if unknown."""
-
-    device: str
-    metric: str
-    unit: str | None
-    ts: int
-    value: float
-    received_at: int
-    interval_ms: int | None
-    bins: tuple[Bin, ...]
-    version: int
+from ingest.series import SeriesDraft, SeriesNow
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +60,7 @@ class Snapshot:
         return (device for device in self.devices.values() if device.version > version)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingChange:
+class ReadingChange(msgspec.Struct, frozen=True, gc=False):
     """A stored reading of a series: the newest of a batch."""
 
     device: str
@@ -140,7 +115,10 @@ def apply(snapshot: Snapshot, changes: Iterable[Change]) -> Snapshot:
         draft = touched.get(change.device)
         if draft is None:
             draft = touched[change.device] = _Draft.of(snapshot.devices.get(change.device), change.device, version)
-        draft.take(change, version)
+        if isinstance(change, ReadingChange):
+            draft.reading(change, version)
+        else:
+            draft.take(change, version)
     if not touched:
         return snapshot
     devices = dict(snapshot.devices)
@@ -156,6 +134,8 @@ class _Draft:
     device: DeviceNow
     metrics: dict[str, SeriesNow]
     actuators: dict[str, ActuatorNow]
+    #: Series that readings are being added to, by metric.
+    series: dict[str, SeriesDraft] = field(default_factory=dict)
 
     @classmethod
     def of(cls, device: DeviceNow | None, name: str, version: int) -> _Draft:
@@ -164,12 +144,11 @@ class _Draft:
         return cls(device, dict(device.metrics), dict(device.actuators))
 
     def finished(self, version: int) -> DeviceNow:
+        self.metrics.update((metric, series.finished(version)) for metric, series in self.series.items())
         return replace(self.device, version=version, metrics=self.metrics, actuators=self.actuators)
 
-    def take(self, change: Change, version: int) -> None:
+    def take(self, change: StatusChange | AboutChange | StateChange, version: int) -> None:
         match change:
-            case ReadingChange():
-                self._reading(change, version)
             case StatusChange():
                 self._status(change, version)
             case AboutChange():
@@ -193,12 +172,19 @@ class _Draft:
             )
         self._seen(change.at, retained=change.retained)
 
-    def _reading(self, change: ReadingChange, version: int) -> None:
-        known = self.metrics.get(change.metric)
-        self.metrics[change.metric] = advance(known, change, version, self.device.units.get(change.metric))
-        if self.device.online is False and change.received_at > (self.device.status_at or 0):
+    def reading(self, change: ReadingChange, version: int) -> None:
+        """The hot one of the changes: a batch has one of these for each of its readings."""
+        series = self.series.get(change.metric)
+        if series is None:
+            known = self.metrics.get(change.metric)
+            unit = known.unit if known is not None else self.device.units.get(change.metric)
+            series = self.series[change.metric] = SeriesDraft(change.device, change.metric, unit, known)
+        series.add(change.ts, change.value, change.received_at)
+        device = self.device
+        if device.online is False and change.received_at > (device.status_at or 0):
             self._presence(True, version)  # traffic after `offline` proves the status wrong
-        self._seen(change.received_at)
+        if change.received_at > device.last_seen:
+            self._seen(change.received_at)
 
     def _presence(self, online: bool, version: int) -> None:
         if online is not self.device.online:
@@ -213,9 +199,11 @@ class _Draft:
             presence_version=version,
         )
         for metric, unit in change.units.items():
-            known = self.metrics.get(metric)
-            if known is not None and known.unit != unit:
-                self.metrics[metric] = replace(known, unit=unit, version=version)
+            known, series = self.metrics.get(metric), self.series.get(metric)
+            if series is not None:
+                series.unit = unit
+            elif known is not None and known.unit != unit:
+                self.metrics[metric] = structs.replace(known, unit=unit, version=version)
         for name, unit_of_actuator in change.actuators.items():
             actuator = self.actuators.get(name) or ActuatorNow(change.device, name, None, None, version)
             self.actuators[name] = replace(actuator, unit=unit_of_actuator, version=version)
@@ -224,72 +212,6 @@ class _Draft:
     def _seen(self, at: int, *, retained: bool = False) -> None:
         if at > self.device.last_seen and not retained:
             self.device = replace(self.device, last_seen=at)
-
-
-def advance(known: SeriesNow | None, change: ReadingChange, version: int, unit: str | None = None) -> SeriesNow:
-    """The series after one more reading. A late one changes its history, never the value that is shown."""
-    if known is None:
-        return SeriesNow(
-            change.device,
-            change.metric,
-            unit,
-            change.ts,
-            change.value,
-            change.received_at,
-            None,
-            binned((), change.ts, change.value),
-            version,
-        )
-    bins = binned(known.bins, change.ts, change.value)
-    if change.ts < known.ts:
-        return replace(known, bins=bins, version=version)
-    return replace(
-        known,
-        ts=change.ts,
-        value=change.value,
-        received_at=change.received_at,
-        interval_ms=_interval(known, change),
-        bins=bins,
-        version=version,
-    )
-
-
-def _interval(known: SeriesNow, change: ReadingChange) -> int | None:
-    """A running mean of the distances, slow enough that one gap does not hide the next."""
-    distance = change.ts - known.ts
-    if distance <= 0:
-        return known.interval_ms
-    if known.interval_ms is None:
-        return distance
-    if distance > 10 * known.interval_ms:  # a gap, not a new habit; a new habit convinces by repetition
-        return round(known.interval_ms * 1.5)
-    return round(known.interval_ms * 0.8 + distance * 0.2)
-
-
-def binned(bins: tuple[Bin, ...], ts: int, value: float) -> tuple[Bin, ...]:
-    """The history with one reading more: at most 60 bins of 15 seconds, by time; an older reading is left out."""
-    start = ts - ts % BIN_MS
-    newest = bins[-1].ts if bins else start
-    oldest = max(start, newest) - (BINS - 1) * BIN_MS
-    if start < oldest:
-        return bins
-    if bins and start < newest:
-        return _inserted(bins, start, value)
-    if bins and start == newest:
-        return (*bins[:-1], _widened(bins[-1], value, last=True))
-    kept = bins if not bins or bins[0].ts >= oldest else tuple(b for b in bins if b.ts >= oldest)
-    return (*kept, Bin(start, value, value, value))
-
-
-def _widened(known: Bin, value: float, *, last: bool) -> Bin:
-    return Bin(known.ts, min(known.low, value), max(known.high, value), value if last else known.last)
-
-
-def _inserted(bins: tuple[Bin, ...], start: int, value: float) -> tuple[Bin, ...]:
-    by_start = {b.ts: b for b in bins}
-    known = by_start.get(start)
-    by_start[start] = Bin(start, value, value, value) if known is None else _widened(known, value, last=False)
-    return tuple(by_start[ts] for ts in sorted(by_start))[-BINS:]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
 from ingest.dialects.decoded import Decoded
 from ingest.placement import Boot, Ids, Known, Placed, place
-from ingest.snapshot import AboutChange, Change, ReadingChange, StateChange, StatusChange
+from ingest.snapshot import AboutChange, Change, StateChange, StatusChange
 
 log = logging.getLogger(__name__)
 
@@ -245,6 +245,8 @@ def _insert(connection: Connection, placed: Placed, now_ms: int) -> bool:
 
 def _store_rest(connection: Connection, piece: Sequence[Decoded], ids: Ids, placed: Placed) -> None:
     for decoded in piece:
+        if decoded.report is None:
+            continue
         at = decoded.message.received_at
         match decoded.report:
             case Status() as status:
@@ -270,6 +272,8 @@ def _stretches(keys: Iterable[readings.Key]) -> list[tuple[int, int, int]]:
 def _outcome(piece: Sequence[Decoded], placed: Placed) -> Outcome:
     changes: list[Change] = []
     for decoded in piece:
+        if decoded.report is None:
+            continue
         at, old = decoded.message.received_at, decoded.message.retained
         match decoded.report:
             case Status(device, online):
@@ -279,8 +283,4 @@ def _outcome(piece: Sequence[Decoded], placed: Placed) -> Outcome:
                 changes.append(AboutChange(device, model, firmware, units, names, at, old))
             case ActuatorState(device, actuator, state, _):
                 changes.append(StateChange(device, actuator, state, at, old))
-    changes += [
-        ReadingChange(reading.device, reading.metric, reading.ts, reading.value, reading.received_at)
-        for reading in placed.new
-    ]
-    return Outcome(placed.tally, tuple(changes))
+    return Outcome(placed.tally, (*changes, *placed.new))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from db.devices import About, ActuatorState, Status
 from db.readings import Sample
@@ -11,8 +11,7 @@ from ingest.message import Message
 Report = Status | About | ActuatorState
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """A message understood, in whole or in part.
 
     `problems` are sentences that name the field they are about; a message with any goes to the dead letters with them.
@@ -28,4 +27,7 @@ class Decoded:
     @property
     def readings(self) -> int:
         """Readings in the message, understood or not."""
-        return self.rejected + sum(len(sample.values) for sample in self.samples)
+        count = self.rejected
+        for sample in self.samples:
+            count += len(sample.values)
+        return count

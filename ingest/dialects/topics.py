@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -25,6 +26,8 @@ class Topic:
     name: str = ""
 
 
+#: A device sends to the same few topics again and again: those that were found right are remembered.
+@lru_cache(65_536)
 def parse(topic: str, root: str) -> Topic:
     """Take a topic under `root` apart.
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import streamlit as st
 
-from ingest.snapshot import ActuatorNow, DeviceNow, SeriesNow, Snapshot
+from ingest.series import SeriesNow
+from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
 
 _HERE: Final = Path(__file__).parent
 #: Put together in this order; a component's script is one module and can't import others.

@@ -11,7 +11,8 @@ from db import devices, migrations, readings
 from db.devices import About, ActuatorAbout, ActuatorState, Status
 from db.engine import Engine, create, reading, writing
 from ingest import restore
-from ingest.snapshot import BIN_MS, ActuatorNow, Bin, Snapshot
+from ingest.series import BIN_MS, Bin
+from ingest.snapshot import ActuatorNow, Snapshot
 from tests.ingest.unit.messages import NOW
 
 

@@ -9,21 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.series import BIN_MS, BINS, Bin, SeriesDraft, SeriesNow
 from ingest.snapshot import (
-    BIN_MS,
-    BINS,
     AboutChange,
-    Bin,
     Board,
     Change,
     DeviceNow,
     ReadingChange,
-    SeriesNow,
     Snapshot,
     StateChange,
     StatusChange,
     apply,
-    binned,
 )
 
 #: The start of a bin.
@@ -197,12 +193,18 @@ def test_what_is_older_than_the_history_is_left_out() -> None:
 @given(
     points=st.lists(
         st.tuples(st.integers(-80 * BIN_MS, 80 * BIN_MS), st.integers(-50, 50).map(float)), min_size=1, max_size=80
-    )
+    ),
+    batch=st.integers(1, 80),
 )
-def test_bins_lose_no_extreme_of_the_window(points: Sequence[tuple[int, float]]) -> None:
-    bins: tuple[Bin, ...] = ()
-    for ts, value in points:
-        bins = binned(bins, T + ts, value)
+def test_bins_lose_no_extreme_of_the_window(points: Sequence[tuple[int, float]], batch: int) -> None:
+    series: SeriesNow | None = None
+    for at in range(0, len(points), batch):
+        draft = SeriesDraft("kitchen", "x", None, series)
+        for ts, value in points[at : at + batch]:
+            draft.add(T + ts, value, T + ts)
+        series = draft.finished(1)
+    assert series is not None
+    bins = series.bins
     newest = max((T + ts) // BIN_MS * BIN_MS for ts, _ in points)
     expected: dict[int, list[float]] = {}
     front = 0
