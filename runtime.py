@@ -27,6 +27,7 @@ import streamlit as st
 import settings as settings_module
 from broker.embedded import BrokerStartError, EmbeddedBroker
 from db import engine as database
+from ingest import heap
 from ingest.follower import Follower, FollowerSettings
 from ingest.health import Health
 from ingest.service import Service
@@ -198,6 +199,7 @@ def start_runtime(settings: Settings) -> Runtime:
     worker = _worker(
         settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
     )
+    heap.settle()
     runtime = Runtime(settings, engine, board, device_address, threading.Event(), worker, embedded, lock)
     runtime.start()
     return runtime

@@ -59,7 +59,7 @@ def insert_new(connection: Connection, rows: Sequence[Row]) -> int:
         return connection.exec_driver_sql(statement, list(rows)).rowcount if rows else 0
     inserted = 0
     for chunk in in_chunks(sorted(rows), _ROWS_A_STATEMENT):
-        values = ",".join([f"({series_id:d},{ts:d},{value!r})" for series_id, ts, value in chunk])
+        values = ",".join(["(%d,%d,%r)" % row for row in chunk])  # noqa: UP031 - a third faster than an f-string
         statement = f"INSERT IGNORE INTO readings (series_id, ts, value) VALUES {values}"  # noqa: S608 - numbers alone
         inserted += connection.exec_driver_sql(statement).rowcount
     return inserted

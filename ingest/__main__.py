@@ -9,6 +9,7 @@ import threading
 
 import settings as settings_module
 from db import engine as database
+from ingest import heap
 from ingest.snapshot import Board, Snapshot
 from ingest.vitals import Vitals, now_ms
 from ingest.worker import make_service
@@ -37,6 +38,7 @@ def main() -> int:
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())
+    heap.settle()
     service.start()
     asked_to_stop.wait()
     service.stop()
