@@ -29,8 +29,7 @@ class ActuatorNow:
     unit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceNow:
+class DeviceNow(msgspec.Struct, frozen=True):
     """One device. `online`: True or False as its status or its traffic says, None where it never told."""
 
     name: str
@@ -44,7 +43,7 @@ class DeviceNow:
     metrics: Mapping[str, SeriesNow]
     actuators: Mapping[str, ActuatorNow]
     #: Units by metric, of metrics that have not reported yet too.
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ class _Draft:
 
     def finished(self, version: int) -> DeviceNow:
         self.metrics.update((metric, series.finished(version)) for metric, series in self.series.items())
-        return replace(self.device, version=version, metrics=self.metrics, actuators=self.actuators)
+        return structs.replace(self.device, version=version, metrics=self.metrics, actuators=self.actuators)
 
     def take(self, change: StatusChange | AboutChange | StateChange, version: int) -> None:
         match change:
@@ -159,7 +158,7 @@ class _Draft:
     def _status(self, change: StatusChange, version: int) -> None:
         known = self.device.status_at is not None and self.device.online is change.online
         if not (change.retained and known):
-            self.device = replace(self.device, status_at=change.at)
+            self.device = structs.replace(self.device, status_at=change.at)
         self._presence(change.online, version)
         self._seen(change.at, retained=change.retained)
 
@@ -188,10 +187,10 @@ class _Draft:
 
     def _presence(self, online: bool, version: int) -> None:
         if online is not self.device.online:
-            self.device = replace(self.device, online=online, presence_version=version)
+            self.device = structs.replace(self.device, online=online, presence_version=version)
 
     def _about(self, change: AboutChange, version: int) -> None:
-        self.device = replace(
+        self.device = structs.replace(
             self.device,
             model=change.model if change.model is not None else self.device.model,
             firmware=change.firmware if change.firmware is not None else self.device.firmware,
@@ -211,7 +210,7 @@ class _Draft:
 
     def _seen(self, at: int, *, retained: bool = False) -> None:
         if at > self.device.last_seen and not retained:
-            self.device = replace(self.device, last_seen=at)
+            self.device = structs.replace(self.device, last_seen=at)
 
 
 @dataclass(slots=True)

@@ -177,7 +177,7 @@ class Writer:
         catalogue.devices.update(attempt.ids.devices)
         catalogue.series.update(attempt.ids.series)
         catalogue.boots.update(attempt.placed.boots)
-        catalogue.latest.update((reading.series_id, reading.value) for reading in attempt.placed.new)
+        catalogue.latest.update({reading.series_id: reading.value for reading in attempt.placed.new})
         return attempt.outcome
 
     def _ids(self, connection: Connection, piece: Sequence[Decoded], now_ms: int) -> Ids:
