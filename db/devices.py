@@ -166,25 +166,23 @@ def _ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
 
 
 def ensure_series(connection: Connection, wanted: Iterable[tuple[int, str]], now_ms: int) -> dict[tuple[int, str], int]:
-    """Ids of these (device id, metric); those that are new are made."""
-    metrics_of: dict[int, list[str]] = {}
-    for device_id, metric in wanted:
-        metrics_of.setdefault(device_id, []).append(metric)
+    """Ids of these (device id, metric); those that are new are made. A few statements, however many devices."""
+    keys = set(wanted)
+    known = _series_ids(connection, {device_id for device_id, _ in keys})
+    missing = sorted(keys - known.keys())
+    if missing:
+        rows = [{"device_id": device_id, "metric": metric, "created_at": now_ms} for device_id, metric in missing]
+        connection.execute(insert_ignore(series), rows)
+        known |= _series_ids(connection, {device_id for device_id, _ in missing})
+    return {key: known[key] for key in keys}
+
+
+def _series_ids(connection: Connection, device_ids: Iterable[int]) -> dict[tuple[int, str], int]:
     found: dict[tuple[int, str], int] = {}
-    for device_id, metrics in sorted(metrics_of.items()):
-        known = _series_ids(connection, device_id)
-        missing = sorted(set(metrics) - known.keys())
-        if missing:
-            rows = [{"device_id": device_id, "metric": metric, "created_at": now_ms} for metric in missing]
-            connection.execute(insert_ignore(series), rows)
-            known = _series_ids(connection, device_id)
-        found.update(((device_id, metric), known[metric]) for metric in metrics)
+    for chunk in in_chunks(sorted(device_ids), 500):
+        query = select(series.c.device_id, series.c.metric, series.c.id).where(series.c.device_id.in_(chunk))
+        found.update(((row.device_id, row.metric), row.id) for row in connection.execute(query))
     return found
-
-
-def _series_ids(connection: Connection, device_id: int) -> dict[str, int]:
-    query = select(series.c.metric, series.c.id).where(series.c.device_id == device_id)
-    return {row.metric: row.id for row in connection.execute(query)}
 
 
 def store_status(connection: Connection, device_id: int, status: Status, at: int, *, retained: bool = False) -> None:
