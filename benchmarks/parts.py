@@ -18,7 +18,13 @@ from tests.parts.mosquitto import Mosquitto
 #: A server of its own, as README asks for it; the parts of the tests have small buffers, which start faster.
 _DATABASE_SETTINGS: Final = {"innodb_buffer_pool_size": 1 << 30, "innodb_log_file_size": 512 << 20}
 #: As README says, but for a queue without a limit. A log of every packet would cost more than the packet.
-_BROKER_SETTINGS: Final = ("max_queued_messages 0", "log_type none", "log_type error", "log_type warning")
+_BROKER_SETTINGS: Final = (
+    "max_queued_messages 0",
+    "log_dest stderr",  # stdout it writes in blocks, and we wait for what it says
+    "log_type none",
+    "log_type error",
+    "log_type subscribe",
+)
 
 
 @contextmanager
