@@ -10,7 +10,14 @@ import typer
 from firmware.climate import NAMED_PLACES
 from firmware.link import BrokerAddress
 from firmware.messages import valid_root
-from firmware.simulator import DEFAULT_PERIOD_S, MAX_DEVICES, FleetSettings, StdinError
+from firmware.simulator import (
+    DEFAULT_PERIOD_S,
+    MAX_DEVICES,
+    FleetSettings,
+    OpenFilesError,
+    StdinError,
+    allow_connections,
+)
 from firmware.simulator import simulate as run_simulation
 
 app = typer.Typer(
@@ -55,6 +62,10 @@ def simulate(  # noqa: PLR0913, PLR0917  # an option each
         seed=seed,
         led_delay_s=_span(led_delay),
     )
+    try:
+        allow_connections(count)
+    except OpenFilesError as error:
+        raise typer.BadParameter(str(error), param_hint="--count") from error
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     typer.echo(f"{count} devices, {settings.rate:g} messages/s, to {settings.address} under {root}/")
     try:

@@ -15,7 +15,7 @@ from random import Random
 from firmware import messages
 from firmware.climate import Place, reading_at
 from firmware.led import Led
-from firmware.link import BrokerAddress, Link, Outages, Patience, Will
+from firmware.link import BrokerAddress, Crowd, Link, Patience, Will
 from firmware.messages import Sample
 from firmware.sample_ring import SampleRing
 
@@ -87,7 +87,7 @@ class Tally:
 class Device:
     """A device from switching on: a new boot, `seq` from 0. `run` is its life, `close` its orderly end."""
 
-    def __init__(self, settings: DeviceSettings, tally: Tally, outages: Outages, random: Random) -> None:
+    def __init__(self, settings: DeviceSettings, tally: Tally, crowd: Crowd, random: Random) -> None:
         self._settings = settings
         self._tally = tally
         self._random = random
@@ -99,7 +99,7 @@ class Device:
         self._led = Led(settings.clock.now_ms, settings.led_delay_s, random, self._report_led)
         client_id = f"sim-{settings.root.replace('/', '-')}-{self.name}"
         will = Will(self._topic(messages.STATUS), messages.OFFLINE)
-        self._link = Link(settings.address, client_id, will, self, outages, settings.patience, random)
+        self._link = Link(settings.address, client_id, will, self, crowd, settings.patience, random)
 
     @property
     def name(self) -> str:

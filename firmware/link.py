@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("simulator")
 
 KEEP_ALIVE_S = 30
-HOUSEKEEPING_S = 1.0
+#: How often a link looks at its keep-alive, which a broker forgives half of; thousands of links do it one by one.
+HOUSEKEEPING_S = 5.0
+CONNECTING_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,17 @@ class LinkOwner(Protocol):
         """A message for us arrived."""
 
 
-class Outages:
-    """Says once that the broker is away and once that it is back, however many links and attempts there are."""
+class Crowd:
+    """What the links of one fleet share: how many of them connect at once, and one voice for all.
+
+    It says once that the broker is away and once that it is back, however many links and attempts there are.
+    """
 
     def __init__(self, address: BrokerAddress) -> None:
         self._address = address
         self._away: set[str] = set()
+        #: Thousands that connect at once would keep each other waiting until their attempts run out of time.
+        self.connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     def lost(self, client_id: str, reason: object) -> None:
         """A link is without a connection."""
@@ -136,14 +143,14 @@ class Link:
         client_id: str,
         will: Will,
         owner: LinkOwner,
-        outages: Outages,
+        crowd: Crowd,
         patience: Patience,
         random: Random,
     ) -> None:
         self._address = address
         self._client_id = client_id
         self._owner = owner
-        self._outages = outages
+        self._crowd = crowd
         self._patience = patience
         self._random = random
         self._loop = asyncio.get_running_loop()
@@ -185,15 +192,16 @@ class Link:
         attempt = 0
         while True:
             try:
-                await self._connect()
+                async with self._crowd.connecting:
+                    await self._connect()
             except OSError as error:
-                self._outages.lost(self._client_id, error)
+                self._crowd.lost(self._client_id, error)
             else:
                 began = self._loop.time()
-                self._outages.found(self._client_id)
+                self._crowd.found(self._client_id)
                 self._owner.connected()
                 await self._serve()
-                self._outages.lost(self._client_id, "connection lost")
+                self._crowd.lost(self._client_id, "connection lost")
                 if self._loop.time() - began > self._patience.longest_s:
                     attempt = 0  # not after a short one: two clients of one id would throw each other out for ever
             await asyncio.sleep(self._patience.pause_s(attempt, self._random))

@@ -1,26 +1,33 @@
-"""Devices in software, for demo, load and tests: up to a hundred of them in one event loop."""
+"""Devices in software, for demo, load and tests: up to five thousand of them in one event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import random
+import resource
 import signal
 import stat
 from dataclasses import dataclass, field
 
 from firmware.climate import places
 from firmware.device import Clock, Device, DeviceSettings, Tally
-from firmware.link import BrokerAddress, Outages, Patience
+from firmware.link import BrokerAddress, Crowd, Patience
 
-MAX_DEVICES = 100
+MAX_DEVICES = 5_000
 DEFAULT_PERIOD_S = 2.0
 CLOCK_OFFSET_MS = 40
 CLOCK_DRIFT_PPM = 15.0
+#: Open files beside the devices' connections: the loop's own, the standard streams, libraries.
+OTHER_FILES = 50
 
 
 class StdinError(Exception):
     """Stdin is of a kind whose end cannot be waited for."""
+
+
+class OpenFilesError(Exception):
+    """This machine does not let a process have as many connections as there are devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,21 @@ class FleetSettings:
         return self.count / self.period_s
 
 
+def allow_connections(count: int) -> None:
+    """Raise this process's limit of open files as far as it may, for `count` connections.
+
+    Raises OpenFilesError if that is not enough.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise OpenFilesError(
+            f"{count} devices need {needed} open files, and this machine allows a process {hard}. "
+            f"Start at most {max(0, hard - OTHER_FILES)}, or raise the hard limit (ulimit -Hn {needed}, as root)."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def simulate(settings: FleetSettings, *, until_stdin_closes: bool = False) -> Tally:
     """Run the fleet until SIGINT, SIGTERM, the end of stdin if asked for, or `settings.messages`; returns the count.
 
@@ -54,8 +76,8 @@ def simulate(settings: FleetSettings, *, until_stdin_closes: bool = False) -> Ta
 async def run_fleet(settings: FleetSettings, stop: asyncio.Event) -> Tally:
     """Run the fleet until `stop` is set or all `settings.messages` are settled, then say goodbye for each device."""
     tally = Tally(settings.messages, stop.set)
-    outages = Outages(settings.address)
-    devices = [Device(each, tally, outages, chance) for each, chance in _devices(settings)]
+    crowd = Crowd(settings.address)
+    devices = [Device(each, tally, crowd, chance) for each, chance in _devices(settings)]
     async with asyncio.TaskGroup() as group:
         lives = [group.create_task(device.run(), name=device.name) for device in devices]
         await stop.wait()

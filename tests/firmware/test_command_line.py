@@ -93,7 +93,7 @@ def test_messages_are_counted_and_end_it_also_on_the_embedded_broker(tmp_path: P
         (("--root", "+/iot"), "wildcards"),
         (("--rate", "0"), "above 0"),
         (("--period", "-1"), "above 0"),
-        (("--count", "101"), "100"),
+        (("--count", "5001"), "5000"),
         (("--led-delay", "2", "1"), "shorter"),
     ],
 )
@@ -102,3 +102,23 @@ def test_a_wrong_option_is_explained(arguments: tuple[str, ...], word: str, star
     assert word in err
     assert "secret" not in out + err
     assert "Traceback" not in err
+
+
+def test_it_raises_its_own_limit_of_open_files(mosquitto: Mosquitto, topic_root: str) -> None:
+    options = ["--broker", mosquitto.url, "--root", topic_root, "--count", "50", "--rate", "500", "--messages", "100"]
+    done = simulate_with_open_files("40:120", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "sent 100, acknowledged 100"
+
+
+def test_too_low_a_hard_limit_is_explained() -> None:
+    done = simulate_with_open_files("40:120", "--count", "1000")
+    assert done.returncode == 2
+    words = " ".join(done.stderr.replace("│", " ").split())
+    assert "1000 devices need 1050 open files, and this machine allows a process 120. Start at most 70" in words
+
+
+def simulate_with_open_files(limits: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end under these soft and hard limits."""
+    command = ["prlimit", f"--nofile={limits}", sys.executable, "-m", "firmware", "simulate", *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

@@ -208,3 +208,16 @@ def test_a_broker_that_refuses_is_named_once_and_tried_again(
     (record,) = caplog.records
     assert "Not authorized" in record.message
     assert "wrong" not in record.message
+
+
+def test_fifty_devices_connect_a_few_at_a_time(
+    mosquitto: Mosquitto, fleet: Fleet, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.link.CONNECTING_AT_ONCE", 3)
+    listener = listen(mosquitto.url)
+    running = fleet(mosquitto.url, count=50, period_s=0.5)
+    devices: set[str] = set()
+    while len(devices) < 50:
+        devices.add(listener.next("telemetry").device)
+    tally = running.stop()
+    assert tally.sent == tally.acknowledged >= 50

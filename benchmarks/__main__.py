@@ -1,0 +1,46 @@
+"""Command line of the benchmarks: `python -m benchmarks [names...]`, or `make bench ARGS="ingest --quick"`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Final
+
+import typer
+
+from benchmarks.options import Options
+from benchmarks.tables import Table
+
+#: Module by name; each has `run(options) -> list[Table]`. In the order of docs/benchmarks.md.
+NAMES: Final = ("stages", "ingest")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(NAMES)}; all if none is named.")] = None,
+    messages: Annotated[int | None, typer.Option(min=1, help="Of a backlog, instead of each benchmark's own.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each side, interleaved.")] = 3,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small: shows that it works, its numbers mean little.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also what takes an hour and 10 GB of disk.")] = False,
+) -> None:
+    """Measure, and print tables of ratios."""
+    unknown = sorted(set(names or ()) - set(NAMES))
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: unknown; there are {', '.join(NAMES)}")
+    options = Options(messages, quick, full, repeats)
+    for name in names or NAMES:
+        began = time.monotonic()
+        typer.echo(f"{name} …", err=True)
+        run: Callable[[Options], list[Table]] = import_module(f"benchmarks.{name}").run
+        for table in run(options):
+            typer.echo(f"\n{table.terminal()}")
+        typer.echo(f"{name}: {time.monotonic() - began:.0f} s\n", err=True)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")
