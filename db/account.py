@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, union_all
 
+from db.engine import RefusedRows
 from db.schema import account, batches, devices, seen
-from db.statements import insert_ignore
+from db.statements import insert_ignore, largest_statement
 
 _DAY_MS: Final = 86_400_000
 
@@ -78,13 +79,19 @@ def claim_batch(
     """Leave the row of a batch, in the batch's own transaction.
 
     False if it is there: an earlier transaction with this key was committed, though its answer may have been lost.
+
+    Raises:
+        RefusedRows: If the numbers of one batch are more than the server takes in a statement: half a batch has fewer.
     """
+    numbers = msgspec.msgpack.encode(ranges)
+    if 2 * len(numbers) > largest_statement(connection):  # each byte may take two
+        raise RefusedRows(f"its sequence numbers take {len(numbers)} bytes, more than max_allowed_packet has room for")
     row = {
         "worker": key.worker,
         "token": key.token,
         "number": key.number,
         "committed_at": committed_at,
-        "seen": msgspec.msgpack.encode(ranges),
+        "seen": numbers,
         **_columns(tally),
     }
     return connection.execute(insert_ignore(batches), [row]).rowcount == 1

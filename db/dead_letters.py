@@ -9,12 +9,15 @@ from typing import Final
 from sqlalchemy import Connection, case, delete, func, insert, select
 
 from db.schema import dead_letters
+from db.statements import largest_statement
 
 #: Bytes of a payload that are kept.
 KEPT_BYTES: Final = 65_536
 #: Bytes of all kept payloads together.
 KEPT_BYTES_IN_ALL: Final = 256 * 1024 * 1024
 _REASON_LENGTH: Final = 1000
+#: A reason in a statement at most: four bytes a character, and a backslash before some.
+_REASON_BYTES: Final = 5 * _REASON_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ class StoredDeadLetter:
 
 
 def store(connection: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Add letters; of each payload the first 64 KiB are kept."""
+    """Add letters; of each payload the first 64 KiB are kept, less where the server takes no such statement."""
     if letters:
+        # Each byte may take two in a statement; the reason is short.
+        room = max(0, largest_statement(connection) - _REASON_BYTES) // 2
         rows = [
             {
                 "received_at": letter.received_at,
-                "topic": letter.topic,
-                "payload": letter.payload[:KEPT_BYTES],
+                "topic": letter.topic.encode()[: room // 4].decode(errors="ignore"),
+                "payload": letter.payload[: min(KEPT_BYTES, room * 3 // 4)],
                 "size": letter.size,
                 "reason": letter.reason[:_REASON_LENGTH],
             }

@@ -29,6 +29,10 @@ __all__ = [
 #: Codes by which MySQL and MariaDB refuse a row and which the driver takes for failures of the server: a trigger's
 #: SIGNAL (1644), and a CHECK that a row violates (3819 on MySQL, 4025 on MariaDB).
 _REFUSALS: Final = frozenset({1644, 3819, 4025})
+#: Key in a connection's `info`: bytes of the largest statement its server takes. SQLite has no such limit.
+LARGEST_PACKET: Final = "largest_packet"
+#: Bytes of a packet beside a statement's rows.
+_PACKET_ROOM: Final = 1_000
 #: How long SQLite waits for another writer, in seconds.
 SQLITE_BUSY_S = 20.0
 
@@ -54,13 +58,14 @@ class DatabaseFacts:
     warning: str | None
 
 
-def create(url: str, *, timeout_s: float = 20.0) -> Engine:
+def create(url: str, *, timeout_s: float = 20.0, lock_wait_s: int = 10) -> Engine:
     """An engine for SQLite, MySQL or MariaDB. Opens no connection yet; makes the folder of a SQLite file.
 
     Args:
         url: SQLAlchemy URL.
         timeout_s: Longest silence of a MySQL server before a statement is given up: at most a third of MQTT's
             keep-alive.
+        lock_wait_s: How long a statement on MySQL waits for rows that another transaction holds, in whole seconds.
 
     Raises:
         DatabaseAway: If the folder of a SQLite file can't be made.
@@ -68,7 +73,7 @@ def create(url: str, *, timeout_s: float = 20.0) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _create_sqlite(url, parsed.database or "")
-    return create_engine(
+    engine = create_engine(
         parsed,
         pool_pre_ping=True,
         pool_recycle=1800,
@@ -80,10 +85,22 @@ def create(url: str, *, timeout_s: float = 20.0) -> Engine:
             "read_timeout": timeout_s,
             "write_timeout": timeout_s,
             "init_command": "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-            "innodb_lock_wait_timeout = 10",
+            f"innodb_lock_wait_timeout = {lock_wait_s:d}",
         },
         isolation_level="READ COMMITTED",
     )
+    event.listen(engine, "connect", _learn_largest_packet)
+    return engine
+
+
+def _learn_largest_packet(connection: Any, record: Any) -> None:
+    """A statement larger than the server takes ends the connection, and would again whenever it is tried."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        record.info[LARGEST_PACKET] = largest = int(cursor.fetchone()[0])
+    if largest < connection.cursorclass.max_stmt_length + _PACKET_ROOM:  # what executemany() joins into one statement
+        room = {"max_stmt_length": largest - _PACKET_ROOM}
+        connection.cursorclass = type("SmallStatements", (connection.cursorclass,), room)
 
 
 def _create_sqlite(url: str, database: str) -> Engine:

@@ -10,10 +10,12 @@ import pandas as pd
 from sqlalchemy import Connection, and_, select
 
 from db.schema import devices, latest, readings, series
-from db.statements import in_chunks, upsert
+from db.statements import in_chunks, largest_statement, upsert
 
-#: Rows in one INSERT: about 200 kB of text, well under any server's packet limit.
+#: Rows in one INSERT, about 200 kB of text, where the server takes that much.
 _ROWS_A_STATEMENT = 5_000
+#: Bytes of a row as text at most: two numbers of 20 digits, a float of 24, punctuation.
+_ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.
 _KEYS_A_STATEMENT = 400
 
@@ -58,7 +60,8 @@ def insert_new(connection: Connection, rows: Sequence[Row]) -> int:
         statement = "INSERT OR IGNORE INTO readings (series_id, ts, value) VALUES (?, ?, ?)"
         return connection.exec_driver_sql(statement, list(rows)).rowcount if rows else 0
     inserted = 0
-    for chunk in in_chunks(sorted(rows), _ROWS_A_STATEMENT):
+    rows_a_statement = max(1, min(_ROWS_A_STATEMENT, largest_statement(connection) // _ROW_BYTES))
+    for chunk in in_chunks(sorted(rows), rows_a_statement):
         values = ",".join(["(%d,%d,%r)" % row for row in chunk])  # noqa: UP031 - a third faster than an f-string
         statement = f"INSERT IGNORE INTO readings (series_id, ts, value) VALUES {values}"  # noqa: S608 - numbers alone
         inserted += connection.exec_driver_sql(statement).rowcount

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Insert, Table, insert
 from sqlalchemy.dialects import mysql, sqlite
 
+from db.engine import LARGEST_PACKET
+
 T = TypeVar("T")
+
+_NO_LIMIT: Final = 1 << 30
+#: Bytes of a statement beside its rows.
+_BESIDE: Final = 1_000
 
 
 def insert_ignore(table: Table) -> Insert:
@@ -31,6 +37,11 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
         my = mysql.insert(table)
         statement = my.on_duplicate_key_update({name: my.inserted[name] for name in update})
     connection.execute(statement, [dict(row) for row in rows])
+
+
+def largest_statement(connection: Connection) -> int:
+    """Bytes that a statement may have here, its rows and parameters as text included."""
+    return int(connection.info.get(LARGEST_PACKET, _NO_LIMIT)) - _BESIDE
 
 
 def in_chunks(rows: Sequence[T], size: int) -> Iterable[Sequence[T]]:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.chaos.kills import Outcome
+from tests.chaos.verdict import Verdict
 
 _HERE = Path(__file__).parent
-_outcomes = pytest.StashKey[list[tuple[str, Outcome]]]()
+_rows = pytest.StashKey[list[tuple[str, ...]]]()
+_HEAD: Final = (
+    "fault",
+    "database",
+    "sent",
+    "acknowledged",
+    "stored",
+    "lost by us",
+    "doubled",
+    "acknowledged by the broker, never delivered",
+    "seconds",
+)
 
-Record = Callable[[Outcome], None]
+#: Fault, database, verdict, seconds.
+Record = Callable[[str, str, Verdict, float], None]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -27,18 +40,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def record(request: pytest.FixtureRequest) -> Record:
     """Adds a line to the table at the end."""
 
-    def add(outcome: Outcome) -> None:
-        request.config.stash.setdefault(_outcomes, []).append((request.node.name, outcome))
+    def add(fault: str, database: str, verdict: Verdict, seconds: float) -> None:
+        v = verdict
+        counts = [f"{n:,}" for n in (v.sent, v.acknowledged, v.stored, v.lost, v.doubled, v.undelivered)]
+        request.config.stash.setdefault(_rows, []).append((fault, database, *counts, f"{seconds:.0f}"))
 
     return add
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table of lost and doubled."""
-    found = config.stash.get(_outcomes, [])
+    """The table of lost and doubled, ready for docs/chaos.md."""
+    found = config.stash.get(_rows, [])
     if not found:
         return
     terminalreporter.section("lost and doubled")
-    terminalreporter.write_line(f"{'fault':<60}{'sent':>8}{'kills':>8}{'stored':>8}{'lost':>8}{'doubled':>8}")
-    for name, o in found:
-        terminalreporter.write_line(f"{name:<60}{o.sent:>8}{o.kills:>8}{o.stored:>8}{o.lost:>8}{o.doubled:>8}")
+    for row in (_HEAD, ("---",) * len(_HEAD), *found):
+        terminalreporter.write_line(f"| {' | '.join(row)} |")

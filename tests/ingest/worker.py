@@ -42,9 +42,10 @@ class Worker:
         heartbeat_s: float = 0.1,
         flush_s: float = 0.05,
         timeout_s: float = 1.0,
+        lock_wait_s: int = 10,
     ) -> None:
         self.name = name or f"worker-{root}"
-        self.database = engine.create(database_url, timeout_s=timeout_s)
+        self.database = engine.create(database_url, timeout_s=timeout_s, lock_wait_s=lock_wait_s)
         self.board = Board(Snapshot(now_ms(), 0, {}))
         address = parse_mqtt_url(broker_url)
         self.vitals = Vitals(str(address), mask_password(database_url), embedded=False)

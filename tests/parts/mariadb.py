@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from fcntl import LOCK_EX, flock
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 import pymysql
@@ -52,10 +53,10 @@ class MariaDB:
     """A server on 127.0.0.1 that keeps everything in `directory`, usable as a context manager.
 
     `template` is what install() made. `directory` needs a short path: its socket's may not exceed 107 bytes.
-    Restarts keep the port and the data.
+    Restarts keep the port and the data. `settings` are further options of mariadbd.
     """
 
-    def __init__(self, directory: Path, template: Path) -> None:
+    def __init__(self, directory: Path, template: Path, *, settings: Sequence[str] = ()) -> None:
         self.port = free_port()
         self._data = directory / "data"
         # Two servers that share a tmpdir break each other's temporary tables.
@@ -65,12 +66,13 @@ class MariaDB:
         first_sql = directory / "init.sql"
         first_sql.write_text(
             f"CREATE USER IF NOT EXISTS '{_USER}'@'127.0.0.1' IDENTIFIED BY '{_PASSWORD}';\n"
-            f"GRANT ALL ON *.* TO '{_USER}'@'127.0.0.1';\n"
+            f"GRANT ALL ON *.* TO '{_USER}'@'127.0.0.1' WITH GRANT OPTION;\n"
         )
         command = [find_program("mariadbd", package="mariadb-server"), "--no-defaults", f"--datadir={self._data}"]
         command += [f"--tmpdir={temporary}", f"--socket={directory}/s", f"--pid-file={directory}/pid"]
-        command += [f"--port={self.port}", f"--init-file={first_sql}", *_SETTINGS, *_as_root()]
-        self.process = Process(command, log=directory / "mariadb.log")
+        self._command = [*command, f"--port={self.port}", f"--init-file={first_sql}", *_SETTINGS, *_as_root()]
+        self._log = directory / "mariadb.log"
+        self.process = Process([*self._command, *settings], log=self._log)
 
     def start(self) -> None:
         """Start and wait until it answers. Raises PartFailedError, PartMissingError."""
@@ -89,6 +91,12 @@ class MariaDB:
         """Stop it if it runs, and start it again on the same port with the same data."""
         if self.process.running:
             self.stop()
+        self.start()
+
+    def restart_with(self, *settings: str) -> None:
+        """Stop it, and start it with these further options instead of those it had."""
+        self.stop()
+        self.process = Process([*self._command, *settings], log=self._log)
         self.start()
 
     def freeze(self) -> None:
@@ -113,6 +121,21 @@ class MariaDB:
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
         return f"mysql+pymysql://{_USER}:{_PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    def plain_url(self, url: str) -> str:
+        """The same database by a user who may do there what README grants, and no more: no administrator."""
+        parsed = make_url(url)
+        self.run("CREATE USER IF NOT EXISTS 'plain'@'127.0.0.1' IDENTIFIED BY 'plain-password'")
+        self.run(f"GRANT ALL ON {parsed.database}.* TO 'plain'@'127.0.0.1'")
+        return parsed.set(username="plain", password="plain-password").render_as_string(hide_password=False)
+
+    def run(self, statement: str) -> tuple[tuple[Any, ...], ...]:
+        """Run a statement as administrator, in a transaction of its own; its rows. Raises pymysql.err.Error."""
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            rows = cursor.fetchall()
+            connection.commit()
+            return rows
 
     def drop_database(self, url: str) -> None:
         """Throw a database away, with the connections that a test left in it, which would make it wait."""

@@ -57,6 +57,15 @@ class Mosquitto:
             self.stop()
         self.start()
 
+    def forget(self) -> None:
+        """Throw away the file in which it keeps sessions, queues and retained messages. It must not run."""
+        (self._directory / "mosquitto.db").unlink(missing_ok=True)
+
+    def change_password(self, name: str, password: str) -> None:
+        """Change a user's password. It counts from the next start; connections that are open stay."""
+        self._users[name] = password
+        self._write_passwords()
+
     def publish(self, topic: str, payload: str | bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish one message with Mosquitto's own client; it has been acknowledged when this returns.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,14 +16,28 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
 class WorkerProcess:
-    """`python -m ingest` with these settings, its log in `directory`, usable as a context manager."""
+    """`python -m ingest` with these settings, its log in `directory`, usable as a context manager.
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+    `program` is what Python runs instead, `prefix` a command that starts it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str],
+        *,
+        program: Sequence[str] = ("-m", "ingest"),
+        prefix: Sequence[str] = (),
+    ) -> None:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        command = [sys.executable, "-m", "ingest"]
+        command = [*prefix, sys.executable, *program]
         self.process = Process(
             command, log=directory / "worker.log", directory=_ROOT, environment=environment | dict(settings)
         )
+
+    def begin(self) -> None:
+        """Start without waiting for anything."""
+        self.process.start()
 
     def start(self) -> None:
         """Start and wait until it is connected to its broker. Raises PartFailedError."""
