@@ -251,8 +251,6 @@ class Settings(BaseSettings):
                 yield f"{name.upper()}: there is no file {path}"
         if self.ingest == "off" and self.mqtt_url is None:
             yield "INGEST=off needs MQTT_URL: the workers that run elsewhere need a broker to share"
-        if self.mqtt_protocol == "3.1.1":
-            yield "MQTT_PROTOCOL: 3.1.1 is not supported yet; allowed for now: auto, 5"
         if self.mqtt_share_group is not None:
             yield "MQTT_SHARE_GROUP: sharing between workers is not supported yet; unset it"
         if self.require_login == "all":

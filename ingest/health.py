@@ -8,6 +8,9 @@ from typing import Literal
 #: `connected`: works. `connecting`: trying, with the reason in `problem`. `stopped`: we ended it ourselves.
 State = Literal["connecting", "connected", "stopped"]
 
+#: Of MQTT.
+ProtocolVersion = Literal["5", "3.1.1"]
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -53,6 +56,7 @@ class BrokerHealth:
     problem: str | None = None
     window: int | None = None
     embedded: bool = False
+    protocol: ProtocolVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)

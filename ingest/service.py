@@ -185,7 +185,7 @@ class Service:
             self._flush_if_due()
 
         until_it_works(self._subscriber.connect, BrokerAway, self._settings.backoff, self._stopping, lost)
-        self._vitals.broker_connected(self._subscriber.window)
+        self._vitals.broker_connected(self._subscriber.window, self._subscriber.protocol)
 
     # The loop
 

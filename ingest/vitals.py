@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from db.engine import DatabaseFacts
-from ingest.health import BrokerHealth, DatabaseHealth, ThreadHealth
+from ingest.health import BrokerHealth, DatabaseHealth, ProtocolVersion, ThreadHealth
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +75,15 @@ class Vitals:
         with self._lock:
             return tuple(self._threads[name] for name in sorted(self._threads))
 
-    def broker_connected(self, window: int | None) -> None:
-        """We are subscribed."""
+    def broker_connected(self, window: int | None, protocol: ProtocolVersion | None = None) -> None:
+        """We are subscribed. `protocol` None: it is not known from here."""
         with self._lock:
             known = self._broker
             if known.state != "connected":
                 known = replace(known, state="connected", since=now_ms(), problem=None)
                 if self._broker_outage.ends():
                     log.info("Connected to the broker at %s.", known.address)
-            self._broker = replace(known, window=window)
+            self._broker = replace(known, window=window, protocol=protocol)
 
     def broker_lost(self, problem: str) -> None:
         """The broker is away: a warning when that begins, a line for each other reason, nothing for each attempt."""

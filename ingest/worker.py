@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from db.engine import Engine
+from ingest.negotiated_subscriber import make_subscriber
 from ingest.service import Service, WorkerSettings
 from ingest.snapshot import Board
-from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
+from ingest.subscriber import SubscriberSettings
 from ingest.upkeep import UpkeepSettings
 from ingest.vitals import Vitals
 from settings import MqttAddress, Settings
@@ -13,7 +14,7 @@ from settings import MqttAddress, Settings
 
 def make_service(settings: Settings, engine: Engine, address: MqttAddress, board: Board, vitals: Vitals) -> Service:
     """The worker that these settings ask for, connecting to `address`. Not started."""
-    subscriber = Mqtt5Subscriber(
+    subscriber = make_subscriber(
         SubscriberSettings(
             address,
             settings.mqtt_client_id,
@@ -22,7 +23,8 @@ def make_service(settings: Settings, engine: Engine, address: MqttAddress, board
             ca_file=settings.mqtt_ca_file,
             cert_file=settings.mqtt_cert_file,
             key_file=settings.mqtt_key_file,
-        )
+        ),
+        "5" if vitals.broker.embedded else settings.mqtt_protocol,
     )
     worker = WorkerSettings(
         settings.mqtt_client_id,

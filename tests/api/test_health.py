@@ -76,6 +76,7 @@ def test_all_well_is_200_with_the_account(here: Place, client: TestClient) -> No
         "problem": None,
         "window": 2000,
         "embedded": False,
+        "protocol": None,
     }
     assert body["database"]["product"] == "SQLite"
     nothing = {"received": 0, "stored": 0, "duplicate": 0, "rejected": 0, "waiting": 0}

@@ -7,9 +7,19 @@ from typing import Any
 
 import pytest
 
+from ingest.paho_subscriber import PahoSubscriber
+from ingest.subscriber import Mqtt5Subscriber
 from tests.ingest.worker import Worker
 
 MakeWorker = Callable[..., Worker]
+AnySubscriber = type[Mqtt5Subscriber] | type[PahoSubscriber]
+
+
+@pytest.fixture(params=[Mqtt5Subscriber, PahoSubscriber], ids=["mqtt5", "mqtt3"])
+def subscriber(request: pytest.FixtureRequest) -> AnySubscriber:
+    """A test that asks for it runs once with each version of MQTT."""
+    kind: AnySubscriber = request.param
+    return kind
 
 
 @pytest.fixture

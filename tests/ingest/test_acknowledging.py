@@ -11,7 +11,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from db import engine
-from tests.ingest.conftest import MakeWorker
+from tests.ingest.conftest import AnySubscriber, MakeWorker
 from tests.parts.eventually import eventually
 from tests.parts.locked import locked
 from tests.parts.mosquitto import Mosquitto
@@ -36,10 +36,11 @@ def test_what_is_not_committed_is_not_acknowledged(
     mosquitto: Mosquitto,
     topic_root: str,
     make_worker: MakeWorker,
+    subscriber: AnySubscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(engine, "SQLITE_BUSY_S", 0.2)
-    worker = make_worker(database_url, mosquitto.url, topic_root)
+    worker = make_worker(database_url, mosquitto.url, topic_root, subscriber=subscriber)
     worker.start()
     worker.connected()
     with Publisher(mosquitto.port) as device:
@@ -55,7 +56,7 @@ def test_what_is_not_committed_is_not_acknowledged(
                 eventually(lambda: len(owed) >= 100)
                 assert [json.loads(message.payload)["v"] for message in owed] == [*range(1, 101)]
                 assert any(message.dup for message in owed), "the worker had some of them in hand"
-    again = make_worker(database_url, mosquitto.url, topic_root)
+    again = make_worker(database_url, mosquitto.url, topic_root, subscriber=subscriber)
     again.start()
     again.wait_for(101)
     tally = again.check_account()
@@ -64,9 +65,9 @@ def test_what_is_not_committed_is_not_acknowledged(
 
 
 def test_what_is_committed_is_acknowledged(
-    database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
+    database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker, subscriber: AnySubscriber
 ) -> None:
-    worker = make_worker(database_url, mosquitto.url, topic_root)
+    worker = make_worker(database_url, mosquitto.url, topic_root, subscriber=subscriber)
     worker.start()
     worker.connected()
     with Publisher(mosquitto.port) as device:

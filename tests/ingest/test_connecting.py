@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingest.subscriber import Mqtt5Subscriber
-from tests.ingest.conftest import MakeWorker
+from tests.ingest.conftest import AnySubscriber, MakeWorker
 from tests.parts.eventually import eventually
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.publisher import Publisher
@@ -64,9 +64,11 @@ def test_a_wrong_password_is_told_once_and_not_shown(
         worker.stop()
 
 
-def test_the_right_password_works(sqlite_url: str, part_directory: Path, make_worker: MakeWorker) -> None:
+def test_the_right_password_works(
+    sqlite_url: str, part_directory: Path, make_worker: MakeWorker, subscriber: AnySubscriber
+) -> None:
     with Mosquitto(part_directory, users={"worker": "r:i@g/ht"}) as broker:
-        worker = make_worker(sqlite_url, broker.url, "iot")
+        worker = make_worker(sqlite_url, broker.url, "iot", subscriber=subscriber)
         worker.start()
         worker.connected()
         broker.publish("iot/d/telemetry", '{"v": 1}')
@@ -75,13 +77,17 @@ def test_the_right_password_works(sqlite_url: str, part_directory: Path, make_wo
 
 
 def test_tls_needs_the_authority_that_signed(
-    sqlite_url: str, part_directory: Path, make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
+    sqlite_url: str,
+    part_directory: Path,
+    make_worker: MakeWorker,
+    subscriber: AnySubscriber,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     files = make_certificates(part_directory)
     extra = [f"certfile {files.certificate}", f"keyfile {files.key}"]
     with Mosquitto(part_directory, extra=extra) as broker:
         url = f"mqtts://127.0.0.1:{broker.port}"
-        stranger = make_worker(sqlite_url, url, "iot", name="stranger")
+        stranger = make_worker(sqlite_url, url, "iot", name="stranger", subscriber=subscriber)
         stranger.start()
         eventually(lambda: stranger.health.broker.problem)
         assert stranger.health.broker.problem is not None
@@ -89,7 +95,7 @@ def test_tls_needs_the_authority_that_signed(
         assert "(MQTT_CA_FILE)" in stranger.health.broker.problem
         assert len(broker_warnings(caplog)) == 1
         stranger.stop()
-        worker = make_worker(sqlite_url, url, "iot", ca_file=files.ca)
+        worker = make_worker(sqlite_url, url, "iot", ca_file=files.ca, subscriber=subscriber)
         worker.start()
         worker.connected()
         with Publisher(broker.port, ca_file=files.ca) as device:

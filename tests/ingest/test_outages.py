@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from db import engine
 from ingest.vitals import now_ms
-from tests.ingest.conftest import MakeWorker
+from tests.ingest.conftest import AnySubscriber, MakeWorker
 from tests.parts.eventually import eventually
 from tests.parts.mariadb import MariaDB
 from tests.parts.mosquitto import Mosquitto
@@ -70,9 +70,10 @@ def test_a_broker_that_is_killed_and_restarted(
     own_mosquitto: Mosquitto,
     topic_root: str,
     make_worker: MakeWorker,
+    subscriber: AnySubscriber,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    worker = make_worker(database_url, own_mosquitto.url, topic_root)
+    worker = make_worker(database_url, own_mosquitto.url, topic_root, subscriber=subscriber)
     worker.start()
     worker.connected()
     with Publisher(own_mosquitto.port) as device:
@@ -91,9 +92,11 @@ def test_a_broker_that_is_killed_and_restarted(
 
 
 def test_a_broker_that_freezes_is_noticed_by_its_silence(
-    own_mosquitto: Mosquitto, topic_root: str, tmp_path: Path, make_worker: MakeWorker
+    own_mosquitto: Mosquitto, topic_root: str, tmp_path: Path, make_worker: MakeWorker, subscriber: AnySubscriber
 ) -> None:
-    worker = make_worker(f"sqlite:///{tmp_path}/monitor.db", own_mosquitto.url, topic_root, keep_alive_s=1)
+    worker = make_worker(
+        f"sqlite:///{tmp_path}/monitor.db", own_mosquitto.url, topic_root, keep_alive_s=1, subscriber=subscriber
+    )
     worker.start()
     worker.connected()
     own_mosquitto.process.freeze()
@@ -105,9 +108,11 @@ def test_a_broker_that_freezes_is_noticed_by_its_silence(
 
 
 def test_an_idle_connection_is_kept_by_pings(
-    own_mosquitto: Mosquitto, topic_root: str, tmp_path: Path, make_worker: MakeWorker
+    own_mosquitto: Mosquitto, topic_root: str, tmp_path: Path, make_worker: MakeWorker, subscriber: AnySubscriber
 ) -> None:
-    worker = make_worker(f"sqlite:///{tmp_path}/monitor.db", own_mosquitto.url, topic_root, keep_alive_s=1)
+    worker = make_worker(
+        f"sqlite:///{tmp_path}/monitor.db", own_mosquitto.url, topic_root, keep_alive_s=1, subscriber=subscriber
+    )
     worker.start()
     worker.connected()
     since = worker.health.broker.since

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ingest.vitals import now_ms
-from tests.ingest.conftest import MakeWorker
+from tests.ingest.conftest import AnySubscriber, MakeWorker
 from tests.parts.eventually import eventually
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.publisher import Publisher
@@ -108,9 +108,9 @@ def test_status_about_and_state_reach_the_tables_and_the_snapshot(
 
 
 def test_a_large_message_becomes_a_dead_letter_and_the_next_is_stored(
-    database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
+    database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker, subscriber: AnySubscriber
 ) -> None:
-    worker = make_worker(database_url, mosquitto.url, topic_root)
+    worker = make_worker(database_url, mosquitto.url, topic_root, subscriber=subscriber)
     worker.start()
     worker.connected()
     large = b'{"v": "' + b"x" * 1_500_000 + b'"}'
@@ -132,7 +132,7 @@ def test_a_large_message_becomes_a_dead_letter_and_the_next_is_stored(
 
 
 def test_what_the_broker_retained_is_old(
-    database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
+    database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker, subscriber: AnySubscriber
 ) -> None:
     with Publisher(mosquitto.port) as device:
         device.publish(
@@ -143,7 +143,7 @@ def test_what_the_broker_retained_is_old(
                 (f"{topic_root}/known/status", "online", True),
             ]
         )
-    first = make_worker(database_url, mosquitto.url, topic_root)
+    first = make_worker(database_url, mosquitto.url, topic_root, subscriber=subscriber)
     first.start()
     first.wait_for(4)
     tally = first.check_account()
@@ -156,7 +156,7 @@ def test_what_the_broker_retained_is_old(
     ]
     assert all("retained" in letter.reason and "time is unknown" in letter.reason for letter in held.letters)
     first.stop()
-    second = make_worker(database_url, mosquitto.url, topic_root)
+    second = make_worker(database_url, mosquitto.url, topic_root, subscriber=subscriber)
     second.start()
     second.wait_for(8)
     tally = second.check_account()

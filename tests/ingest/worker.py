@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ingest.ledger import account_of
 from ingest.patience import Backoff
 from ingest.service import Service, WorkerSettings
 from ingest.snapshot import Board, Snapshot
-from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
+from ingest.subscriber import Mqtt5Subscriber, Subscriber, SubscriberSettings
 from ingest.upkeep import UpkeepSettings
 from ingest.vitals import Vitals, now_ms
 from settings import mask_password, parse_mqtt_url
@@ -36,7 +37,7 @@ class Worker:
         root: str,
         *,
         name: str = "",
-        subscriber: type[Mqtt5Subscriber] = Mqtt5Subscriber,
+        subscriber: Callable[[SubscriberSettings], Subscriber] = Mqtt5Subscriber,
         keep_alive_s: int = 60,
         ca_file: Path | None = None,
         heartbeat_s: float = 0.1,

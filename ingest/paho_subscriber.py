@@ -1,0 +1,250 @@
+"""The subscriber for brokers that speak MQTT 3.1.1 alone: paho does the protocol, pulled, without a thread of its own.
+
+paho asks its socket for one byte, one byte and the rest of each packet. What it gets for a socket here is a buffer that
+was filled in one go, and what it sends goes out at once and whole, so nothing ever waits in its queue and bytes of our
+own may go out between two of its packets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ingest.connection import BrokerConnection, ConnectionClosed
+from ingest.health import ProtocolVersion
+from ingest.message import Message
+from ingest.packets import KEPT_BYTES
+from ingest.subscriber import BrokerAway, SubscriberSettings, VersionRefused
+
+#: DISCONNECT (MQTT 3.1.1, section 3.14).
+_DISCONNECT: Final = b"\xe0\x00"
+
+
+class _Buffer:
+    """What paho takes for its socket: reads come from bytes that have arrived, writes go to the connection."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._data = b""
+        self._at = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something left to read."""
+        return self._at < len(self._data)
+
+    def fill(self, data: bytes) -> None:
+        """What has arrived; what was there before has been read."""
+        self._data, self._at = data, 0
+
+    def recv(self, size: int) -> bytes:
+        """As of a socket that never blocks."""
+        begin = self._at
+        data = self._data[begin : begin + size]
+        if not data:
+            raise BlockingIOError
+        self._at = begin + len(data)
+        return data
+
+    def send(self, data: bytes | bytearray) -> int:
+        """All of it. Raises BrokerAway, which paho lets through."""
+        self._send(bytes(data))
+        return len(data)
+
+    def close(self) -> None:
+        """The connection is closed by its owner."""
+
+    def fileno(self) -> int:
+        """It has none, and we never ask paho to wait for it."""
+        return -1
+
+    def setblocking(self, flag: bool) -> None:
+        """It never blocks."""
+
+
+class _Client(paho.Client):
+    """A paho client on a connection that stands already."""
+
+    def __init__(self, settings: SubscriberSettings, buffer: _Buffer) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            settings.client_id,
+            clean_session=not settings.persistent,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+            reconnect_on_failure=False,  # else it answers a refusal by trying MQTT 3.1, on a connection of its own
+        )
+        self._buffer = buffer
+
+    def _create_socket(self) -> paho.SocketLike:
+        return self._buffer
+
+
+class PahoSubscriber:
+    """MQTT 3.1.1 with a persistent session under a fixed client id.
+
+    MQTT 3.1.1 lets a client announce neither a window nor a largest packet, and paho reads a packet whole before it
+    shows it: one that is too large is held once, at most 256 MB by the protocol, before all but its beginning is
+    dropped.
+    """
+
+    def __init__(self, settings: SubscriberSettings) -> None:
+        self._settings = settings
+        self._connection = BrokerConnection(settings)
+        self._buffer = _Buffer(self._connection.send)
+        self._client = _Client(settings, self._buffer)
+        self._arrived: list[Message] = []
+        self._now = 0
+        self._welcome: ReasonCode | None = None
+        self._granted: list[ReasonCode] | None = None
+
+    @property
+    def window(self) -> int | None:
+        """Unknown: the broker decides and does not say."""
+        return None
+
+    @property
+    def protocol(self) -> ProtocolVersion:
+        """MQTT 3.1.1."""
+        return "3.1.1"
+
+    def connect(self) -> None:
+        """Connect, wait for the broker's answer, subscribe and wait for that answer too.
+
+        Raises:
+            VersionRefused: If the broker does not speak MQTT 3.1.1.
+            BrokerAway: If the broker can't be reached, or refuses us or the subscription.
+        """
+        self.close()
+        settings = self._settings
+        try:
+            self._connection.open()
+            self._begin()
+            self._client.connect(settings.address.host, settings.address.port, settings.keep_alive_s)
+            self._await_welcome()
+            filters: list[tuple[str, int]] = [(pattern, settings.qos) for pattern in settings.filters]
+            self._client.subscribe(filters)
+            self._await(lambda: self._granted is not None)
+            if any(code.is_failure for code in self._granted or ()):
+                raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}")
+            self._connection.subscribed(settings.keep_alive_s)
+        except BrokerAway:
+            self.close()
+            raise
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        """What has arrived, [] if nothing did within `timeout_s` or `wake()` was called.
+
+        Raises:
+            BrokerAway: If the connection is gone. What was received and not acknowledged will come again.
+        """
+        self.keep_alive()
+        if not self._arrived:
+            self._read(timeout_s)
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """PUBACK for each message that has a packet id: paho's own `ack()` sends a packet each."""
+        self._connection.acknowledge([m.packet_id for m in messages if m.packet_id is not None])
+
+    def keep_alive(self) -> None:
+        """PINGREQ if a third of the keep-alive passed without a packet from us: paho's own comes after the whole."""
+        self._connection.keep_alive()
+
+    def wake(self) -> None:
+        """End a `receive()` that waits. May be called from any thread."""
+        self._connection.wake()
+
+    def close(self) -> None:
+        """DISCONNECT and close; the broker keeps the session."""
+        self._connection.close(_DISCONNECT)
+
+    def release(self) -> None:
+        """Close, and give back the pair of sockets that `wake()` uses."""
+        self.close()
+        self._connection.release()
+
+    def _begin(self) -> None:
+        """A client for the new connection: nothing of the one before is left in it."""
+        settings = self._settings
+        self._buffer.fill(b"")
+        self._arrived, self._welcome, self._granted = [], None, None
+        self._client = _Client(settings, self._buffer)
+        if settings.address.username is not None:
+            password = settings.address.password
+            self._client.username_pw_set(settings.address.username, password.get_secret_value() if password else None)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+
+    def _await_welcome(self) -> None:
+        try:
+            self._await(lambda: self._welcome is not None)
+        except ConnectionClosed as error:
+            raise VersionRefused(str(error)) from error
+
+    def _await(self, answered: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + self._settings.connect_timeout_s
+        while not answered():
+            if time.monotonic() >= deadline:
+                raise BrokerAway("it accepts the connection and does not answer; is there an MQTT broker?")
+            self._read(max(0.0, deadline - time.monotonic()))
+
+    def _read(self, timeout_s: float) -> None:
+        """Have paho take apart what has arrived within `timeout_s`. Raises BrokerAway."""
+        self._buffer.fill(self._connection.read(timeout_s))
+        self._now = time.time_ns() // 1_000_000
+        while self._buffer.pending:
+            code = self._client.loop_read()
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise self._explained(code)
+
+    def _explained(self, code: MQTTErrorCode) -> BrokerAway:
+        if self._welcome is not None and self._welcome.is_failure:
+            return BrokerAway(f"it refuses us: {str(self._welcome).lower()}")
+        if self._welcome is None:
+            return VersionRefused("it sent what is no MQTT 3.1.1, or does not speak it")
+        return BrokerAway(f"it sent what is no MQTT 3.1.1: {paho.error_string(code)}")
+
+    def _on_connect(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._welcome = reason
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: Any, _id: int, granted: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        self._granted = granted
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        payload = message.payload
+        size = len(payload)
+        if size > self._settings.largest_payload:
+            payload = payload[:KEPT_BYTES]
+        try:
+            topic = message.topic
+        except UnicodeDecodeError as error:
+            raise BrokerAway(f"it sent what is no MQTT 3.1.1: a topic that is no text: {error}") from error
+        self._arrived.append(
+            Message(
+                topic,
+                bytes(payload),
+                size,
+                self._now,
+                message.retain,
+                message.dup,
+                message.mid if message.qos else None,
+            )
+        )
