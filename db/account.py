@@ -135,6 +135,17 @@ def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally, let
     connection.execute(account.update().where(account.c.worker == worker, account.c.day == day).values(sums))
 
 
+def count_letters_removed(connection: Connection, worker: str, removed: int, at: int) -> None:
+    """Count dead letters that had to leave, in the transaction in which they leave. `at` is UTC ms."""
+    if removed:
+        _add_to_day(connection, worker, at // _DAY_MS, Tally(), removed)
+
+
+def letters_removed(connection: Connection) -> int:
+    """How many dead letters ever had to leave for newer ones."""
+    return int(connection.scalar(select(func.sum(account.c.letters_removed))) or 0)
+
+
 def _columns(tally: Tally) -> dict[str, int]:
     return {f.name: getattr(tally, f.name) for f in fields(Tally)}
 

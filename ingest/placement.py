@@ -133,9 +133,9 @@ class _Work:
         self.tally += replace(verdict, readings_stored=stored, readings_duplicate=duplicate, readings_rejected=rejected)
         if problems and not verdict.duplicate:  # of a duplicate, the first left its letter
             message = decoded.message
-            self.dead_letters.append(
-                DeadLetter(message.received_at, message.topic, message.payload, message.size, "; ".join(problems))
-            )
+            reason = "; ".join(problems)
+            at, topic, payload, size = message.received_at, message.topic, message.payload, message.size
+            self.dead_letters.append(DeadLetter(at, topic, payload, size, reason, message.retained, stored, duplicate))
 
     def _sample(self, sample: Sample, decoded: Decoded, problems: list[str]) -> tuple[int, int, int]:
         """How many of the sample's readings are stored, duplicate, rejected."""
