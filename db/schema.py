@@ -150,6 +150,7 @@ dead_letters = Table(
     Column("retained", SmallInteger, nullable=False, comment="1: the broker had it in store when we subscribed"),
     Column("stored", BigInteger, nullable=False, comment="readings of the message that were stored all the same"),
     Column("duplicate", BigInteger, nullable=False, comment="readings of the message that were known"),
+    sqlite_autoincrement=True,  # an id that someone noted never comes to mean another letter
     **_TABLE,
 )
 

@@ -117,3 +117,13 @@ def test_letters_are_removed_and_renewed_once(engine: Engine) -> None:
         assert not dead_letters.renew(connection, first, again)
         (kept,) = dead_letters.newest(connection, 10)
     assert (kept.id, kept.letter.payload, kept.letter.reason, kept.letter.stored) == (third, b"\x02", "r" * 1_000, 8)
+
+
+def test_an_id_never_comes_to_mean_another_letter(engine: Engine) -> None:
+    with writing(engine) as connection:
+        dead_letters.store(connection, [_letter()])
+        (first,) = dead_letters.select_ids(connection, Selection())
+        dead_letters.remove(connection, [first])
+        dead_letters.store(connection, [_letter()])
+        (second,) = dead_letters.select_ids(connection, Selection())
+    assert second > first

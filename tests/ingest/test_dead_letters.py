@@ -33,7 +33,7 @@ def test_those_that_have_to_leave_are_counted_and_the_count_outlives_the_worker(
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("had to leave" in line and "DEAD_LETTERS_MAX (3)" in line for line in warnings)
     worker.stop()
-    said = "The account: in messages, 8 received = 0 stored + 0 duplicate + 8 rejected + 0 waiting; in readings, 0 received"
+    said = "The account: in messages, 8 received = 0 stored + 0 duplicate + 8 rejected + 0 waiting; in readings, 0 rec"
     assert said in caplog.text
     again = make_worker(database_url, mosquitto.url, topic_root, dead_letters_max=3)
     again.start()

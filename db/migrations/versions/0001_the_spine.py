@@ -88,6 +88,7 @@ def upgrade() -> None:
         if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "devices",
