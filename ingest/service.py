@@ -166,9 +166,9 @@ class Service:
         """Bring the tables up to date and learn what is there. Raises DatabaseAway."""
         migrations.apply(self._engine)
         with writing(self._engine) as connection:
-            self._vitals.database_connected(facts(connection))
-            self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
             self._ledger.load(account.totals(connection).get(self._settings.name, account.Tally()))
+            self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
+            self._vitals.database_connected(facts(connection))
             restored = restore.snapshot(connection, self._board.current, now_ms())
         self._writer.load()
         self._board.swap(restored)
