@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from api import devices, docs, health, live, problems, readings
+from api import devices, docs, health, live, metrics, problems, readings
 
 #: The application that app.py mounts.
 api = docs.Api()
 problems.install(api)
-for _room in (readings, devices, health, live):
+for _room in (readings, devices, health, metrics, live):
     api.include_router(_room.router)

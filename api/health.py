@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from api.current import TheRuntime
 from api.problems import RETRY_AFTER_S
 from ingest.follower import SILENT_AFTER_MS
-from ingest.health import BrokerHealth, Counts, DatabaseHealth, Health, Rates, ThreadHealth, WorkerHealth
+from ingest.health import BrokerHealth, Counts, DatabaseHealth, DeadLetters, Health, Rates, ThreadHealth, WorkerHealth
 
 router = APIRouter(tags=["health"])
 
@@ -40,6 +40,7 @@ class IngestAnswer(CountsAnswer):
     rates: Rates
     threads: list[ThreadHealth]
     workers: list[WorkerHealth]
+    dead_letters: DeadLetters
 
 
 class HealthAnswer(BaseModel):
@@ -93,6 +94,7 @@ def _ingest(health: Health) -> IngestAnswer:
         rates=health.rates,
         threads=list(health.threads),
         workers=list(health.workers),
+        dead_letters=health.dead_letters,
     )
 
 

@@ -7,8 +7,9 @@ because it answers whether a commit went through whose answer was lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -47,6 +48,9 @@ class BatchKey:
 
 #: A stretch of seen numbers: first, last, UTC ms of its oldest batch and of the batch that brought its last number.
 Interval = tuple[int, int, int, int]
+
+#: One start of a device: its name, and the `boot` it sends or the label we gave.
+Start = tuple[str, str]
 
 #: Sequence numbers seen in one batch: (device id, boot, first, last), both included.
 SeenRange = tuple[int, str, int, int]
@@ -142,6 +146,17 @@ def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally, let
     connection.execute(account.update().where(account.c.worker == worker, account.c.day == day).values(sums))
 
 
+def count_letters_removed(connection: Connection, worker: str, removed: int, at: int) -> None:
+    """Count dead letters that had to leave, in the transaction in which they leave. `at` is UTC ms."""
+    if removed:
+        _add_to_day(connection, worker, at // _DAY_MS, Tally(), removed)
+
+
+def letters_removed(connection: Connection) -> int:
+    """How many dead letters ever had to leave for newer ones."""
+    return int(connection.scalar(select(func.sum(account.c.letters_removed))) or 0)
+
+
 def _columns(tally: Tally) -> dict[str, int]:
     return {f.name: getattr(tally, f.name) for f in fields(Tally)}
 
@@ -182,21 +197,45 @@ def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def missing(connection: Connection, limit: int) -> list[Missing]:
-    """The numbers between seen intervals, of the newest starts first, at most `limit` ranges.
+    """The newest `limit` ranges of numbers that never arrived, from folded rows alone, which is quick.
 
-    What a device sent before the first and after the last number that arrived can't be known. Rows not yet folded count
-    as unseen, so a range may be named for a minute that is already there.
+    Rows not yet folded count as unseen, so a range may be named for a minute that is already there.
     """
-    query = (
-        select(devices.c.name, seen.c.boot, seen.c.first, seen.c.last, seen.c.seen_at, seen.c.last_at)
-        .join(devices, devices.c.id == seen.c.device_id)
-        .order_by(seen.c.device_id, seen.c.boot, seen.c.first)
-    )
-    found: list[Missing] = []
-    before: tuple[str, str, int, int] | None = None
-    for name, boot, first, last, seen_at, last_at in connection.execute(query):
-        if before is not None and before[:2] == (name, boot) and first > before[2] + 1:
-            found.append(Missing(name, boot, before[2] + 1, first - 1, min(before[3], seen_at), seen_at))
-        before = (name, boot, last, last_at)
-    found.sort(key=lambda gap: -gap.noticed_at)
-    return found[:limit]
+    return gaps(_named(connection, _folded(connection)))[:limit]
+
+
+def seen_now(connection: Connection) -> dict[Start, list[Interval]]:
+    """Seen numbers by device and boot, sorted, rows not yet folded included: exact where `connection` is a snapshot."""
+    found = _folded(connection)
+    decoder = msgspec.msgpack.Decoder(list[SeenRange])
+    for row in connection.execute(select(batches.c.committed_at, batches.c.seen)):
+        for device_id, boot, first, last in decoder.decode(row.seen):
+            found.setdefault((device_id, boot), []).append((first, last, row.committed_at, row.committed_at))
+    return _named(connection, {start: merge_intervals(intervals) for start, intervals in found.items()})
+
+
+def gaps(seen_by_start: Mapping[Start, Sequence[Interval]]) -> list[Missing]:
+    """The numbers between seen intervals, those noticed last first. Intervals are sorted and do not touch.
+
+    What a device sent before the first and after the last number that arrived can't be known.
+    """
+    found = [
+        Missing(device, boot, last + 1, first - 1, min(last_at, seen_at), seen_at)
+        for (device, boot), intervals in seen_by_start.items()
+        for (_, last, _, last_at), (first, _, seen_at, _) in pairwise(intervals)
+    ]
+    return sorted(found, key=lambda gap: -gap.noticed_at)
+
+
+def _folded(connection: Connection) -> dict[tuple[int, str], list[Interval]]:
+    columns = (seen.c.device_id, seen.c.boot, seen.c.first, seen.c.last, seen.c.seen_at, seen.c.last_at)
+    found: dict[tuple[int, str], list[Interval]] = {}
+    for device_id, boot, *interval in connection.execute(select(*columns).order_by(*columns[:3])):
+        first, last, seen_at, last_at = interval
+        found.setdefault((device_id, boot), []).append((first, last, seen_at, last_at))
+    return found
+
+
+def _named(connection: Connection, found: Mapping[tuple[int, str], list[Interval]]) -> dict[Start, list[Interval]]:
+    names = {row.id: row.name for row in connection.execute(select(devices.c.id, devices.c.name))}
+    return {(names[device_id], boot): known for (device_id, boot), known in found.items() if device_id in names}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
-from sqlalchemy import Connection, case, delete, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from db.schema import dead_letters
-from db.statements import largest_statement
+from db.statements import in_chunks, largest_statement
 
 #: Bytes of a payload that are kept.
 KEPT_BYTES: Final = 65_536
@@ -22,13 +23,25 @@ _REASON_BYTES: Final = 5 * _REASON_LENGTH
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message, or a part of one, that was rejected. `size` is the whole payload's length in bytes."""
+    """A message, or a part of one, that was rejected. `size` is the whole payload's length in bytes.
+
+    `retained`: the broker had it in store when we subscribed, so that it is of unknown age. `stored` and `duplicate`:
+    readings of the message that were stored, or known, all the same.
+    """
 
     received_at: int
     topic: str
     payload: bytes
     size: int
     reason: str
+    retained: bool = False
+    stored: int = 0
+    duplicate: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the payload was kept."""
+        return self.size <= len(self.payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,15 @@ class StoredDeadLetter:
 
     id: int
     letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters are meant: all of the given conditions hold. `before` is UTC ms of receipt, `topic` a glob."""
+
+    ids: frozenset[int] = frozenset()
+    topic: str | None = None
+    before: int | None = None
 
 
 def store(connection: Connection, letters: Sequence[DeadLetter]) -> None:
@@ -51,6 +73,9 @@ def store(connection: Connection, letters: Sequence[DeadLetter]) -> None:
                 "payload": letter.payload[: min(KEPT_BYTES, room * 3 // 4)],
                 "size": letter.size,
                 "reason": letter.reason[:_REASON_LENGTH],
+                "retained": int(letter.retained),
+                "stored": letter.stored,
+                "duplicate": letter.duplicate,
             }
             for letter in letters
         ]
@@ -59,16 +84,58 @@ def store(connection: Connection, letters: Sequence[DeadLetter]) -> None:
 
 def newest(connection: Connection, limit: int) -> list[StoredDeadLetter]:
     """The newest letters, newest first."""
-    columns = dead_letters.c
-    query = (
-        select(columns.id, columns.received_at, columns.topic, columns.payload, columns.size, columns.reason)
-        .order_by(columns.id.desc())
-        .limit(limit)
+    query = select(dead_letters).order_by(dead_letters.c.id.desc()).limit(limit)
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def _stored(row: Any) -> StoredDeadLetter:
+    return StoredDeadLetter(
+        row.id,
+        DeadLetter(
+            row.received_at,
+            row.topic,
+            bytes(row.payload),
+            row.size,
+            row.reason,
+            bool(row.retained),
+            row.stored,
+            row.duplicate,
+        ),
     )
+
+
+def select_ids(connection: Connection, selection: Selection) -> list[int]:
+    """Ids of the letters that are meant, oldest first. Reads no payload."""
+    columns = dead_letters.c
+    query = select(columns.id, columns.topic).order_by(columns.id)
+    if selection.before is not None:
+        query = query.where(columns.received_at < selection.before)
+    glob = selection.topic
     return [
-        StoredDeadLetter(row.id, DeadLetter(row.received_at, row.topic, bytes(row.payload), row.size, row.reason))
+        row.id
         for row in connection.execute(query)
+        if (not selection.ids or row.id in selection.ids) and (glob is None or fnmatchcase(row.topic, glob))
     ]
+
+
+def some(connection: Connection, ids: Sequence[int]) -> list[StoredDeadLetter]:
+    """The letters with these ids that are still there, oldest first."""
+    query = select(dead_letters).where(dead_letters.c.id.in_(ids)).order_by(dead_letters.c.id)
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def remove(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete letters. Returns how many were there."""
+    return sum(
+        connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(chunk))).rowcount
+        for chunk in in_chunks(ids, 500)
+    )
+
+
+def renew(connection: Connection, letter_id: int, letter: DeadLetter) -> bool:
+    """Note why a letter still can't be stored, and how much of it was stored now. False if it is gone."""
+    values = {"reason": letter.reason[:_REASON_LENGTH], "stored": dead_letters.c.stored + letter.stored}
+    return connection.execute(update(dead_letters).where(dead_letters.c.id == letter_id).values(values)).rowcount == 1
 
 
 def count(connection: Connection) -> int:

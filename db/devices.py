@@ -146,6 +146,11 @@ def every_actuator(connection: Connection) -> list[Actuator]:
     return [Actuator(*row) for row in connection.execute(query)]
 
 
+def last_seen(connection: Connection, name: str) -> int | None:
+    """UTC ms of a device's last message of any kind, None where there is no such device."""
+    return connection.scalar(select(devices.c.last_seen).where(devices.c.name == name))
+
+
 def ensure(connection: Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:
     """Ids of these devices; those that are new are made."""
     known = _ids(connection, names)

@@ -21,7 +21,9 @@ __all__ = [
     "RefusedRows",
     "create",
     "facts",
+    "file_of",
     "reading",
+    "snapshot",
     "translated_errors",
     "writing",
 ]
@@ -103,6 +105,12 @@ def _learn_largest_packet(connection: Any, record: Any) -> None:
         connection.cursorclass = type("SmallStatements", (connection.cursorclass,), room)
 
 
+def file_of(url: str) -> Path | None:
+    """The file of a SQLite database, None for a server's."""
+    parsed = make_url(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+
 def _create_sqlite(url: str, database: str) -> Engine:
     try:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +141,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
     Raises DatabaseAway for what the database fails at.
     """
     with translated_errors(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """One transaction to read in, in which every statement sees the same moment. Raises DatabaseAway."""
+    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with translated_errors(), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 

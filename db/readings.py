@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import pandas as pd
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
 
 from db.schema import devices, latest, readings, series
 from db.statements import in_chunks, largest_statement, upsert
@@ -79,6 +79,23 @@ def existing(connection: Connection, keys: Iterable[Key]) -> dict[Key, float]:
         )
         found.update(((row[0], row[1]), row[2]) for row in connection.exec_driver_sql(query))
     return found
+
+
+def count(connection: Connection) -> int:
+    """All rows."""
+    return connection.scalar(select(func.count()).select_from(readings)) or 0
+
+
+def values(connection: Connection, series_id: int) -> Iterator[float]:
+    """All values of one series, read a few at a time. Read them to the end before anything else."""
+    query = select(readings.c.value).where(readings.c.series_id == series_id)
+    yield from connection.execute(query, execution_options={"yield_per": 10_000}).scalars()
+
+
+def last_times(connection: Connection, series_id: int, limit: int) -> list[int]:
+    """UTC ms of the newest readings of one series, newest first."""
+    query = select(readings.c.ts).where(readings.c.series_id == series_id).order_by(readings.c.ts.desc()).limit(limit)
+    return list(connection.scalars(query))
 
 
 def existing_between(connection: Connection, series_id: int, first: int, last: int) -> dict[Key, float]:

@@ -147,6 +147,10 @@ dead_letters = Table(
     Column("payload", _payload(), nullable=False, comment="its first 64 KiB"),
     Column("size", BigInteger, nullable=False, comment="bytes of the whole payload"),
     Column("reason", String(1000), nullable=False),
+    Column("retained", SmallInteger, nullable=False, comment="1: the broker had it in store when we subscribed"),
+    Column("stored", BigInteger, nullable=False, comment="readings of the message that were stored all the same"),
+    Column("duplicate", BigInteger, nullable=False, comment="readings of the message that were known"),
+    sqlite_autoincrement=True,  # an id that someone noted never comes to mean another letter
     **_TABLE,
 )
 

@@ -1,15 +1,17 @@
-"""The worker as its own process: `python -m ingest`. Needs MQTT_URL; stops cleanly on Ctrl-C and SIGTERM."""
+"""The worker as its own process: `python -m ingest`. Beside it `audit` and `replay`, which need no broker."""
 
 from __future__ import annotations
 
 import logging
 import signal
-import sys
 import threading
+
+import typer
 
 import settings as settings_module
 from db import engine as database
 from ingest import heap
+from ingest.command_line import app, refuse
 from ingest.snapshot import Board, Snapshot
 from ingest.vitals import Vitals, now_ms
 from ingest.worker import make_service
@@ -18,18 +20,24 @@ from settings import LOG_FORMAT, SettingsError, mask_password
 log = logging.getLogger(__name__)
 
 
-def main() -> int:
-    """Run until a signal. Returns the exit status."""
+@app.callback(invoke_without_command=True)
+def worker(context: typer.Context) -> None:
+    """Receive, store, acknowledge, until Ctrl-C or SIGTERM. Needs MQTT_URL."""
+    if context.invoked_subcommand is not None:
+        return
     try:
-        settings = settings_module.load()
-        address = settings.broker
-        if address is None:
-            raise SettingsError("MQTT_URL: not set; the worker alone needs a broker to connect to")
-        logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
-        engine = database.create(settings.database)
+        _work()
     except (SettingsError, database.DatabaseAway) as error:
-        print(error, file=sys.stderr)
-        return 2
+        refuse(str(error))
+
+
+def _work() -> None:
+    settings = settings_module.load()
+    address = settings.broker
+    if address is None:
+        raise SettingsError("MQTT_URL: not set; the worker alone needs a broker to connect to")
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    engine = database.create(settings.database)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for name in settings.without_effect():
         log.warning("%s is set and has no effect yet in this version.", name)
@@ -43,8 +51,7 @@ def main() -> int:
     asked_to_stop.wait()
     service.stop()
     engine.dispose()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    app(prog_name="python -m ingest")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from db import account, devices, migrations, readings, workers
+from db import account, dead_letters, devices, migrations, readings, workers
 from db.engine import Connection, DatabaseAway, Engine, facts, reading
 from ingest import restore
 from ingest.guard import guarded
@@ -28,11 +28,13 @@ _OVERLAP_MS = 3_000
 
 @dataclass(frozen=True, slots=True)
 class FollowerSettings:
-    """Seconds between two looks at values, and between two looks at devices, workers and the account."""
+    """Seconds between two looks at values, at devices, workers and the account, and at the dead letters."""
 
     values_s: float = 0.25
     rest_s: float = 1.0
     backoff: Backoff = field(default_factory=Backoff)
+    #: Counting the dead letters reads a row for each of them.
+    letters_s: float = 60.0
 
 
 class Follower:
@@ -45,6 +47,7 @@ class Follower:
         self._vitals = vitals
         self._started_at = now_ms()
         self._received_from = 0
+        self._letters_at = 0.0
         self._account = Account()
         self._workers: tuple[WorkerHealth, ...] = ()
         self._stopping = threading.Event()
@@ -71,6 +74,7 @@ class Follower:
             Rates(),
             self._vitals.threads,
             self._workers,
+            self._vitals.dead_letters,
         )
 
     def _run(self) -> None:
@@ -146,6 +150,9 @@ class Follower:
             for w in known
         )
         self._judge_broker()
+        if time.monotonic() >= self._letters_at:
+            self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
+            self._letters_at = time.monotonic() + self._settings.letters_s
         return [*self._abouts(connection), *self._statuses(connection), *self._states(connection)]
 
     def _judge_broker(self) -> None:

@@ -26,6 +26,13 @@ class Counts:
         """All that was ever received."""
         return self.stored + self.duplicate + self.rejected + self.waiting
 
+    def __str__(self) -> str:
+        """As a sum that one can check by eye."""
+        return (
+            f"{self.received} received = {self.stored} stored + {self.duplicate} duplicate + {self.rejected} rejected "
+            f"+ {self.waiting} waiting"
+        )
+
     def __add__(self, other: Counts) -> Counts:
         return Counts(
             self.stored + other.stored,
@@ -101,6 +108,14 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """How many are kept, as counted within the last minute, and how many ever had to leave for newer ones."""
+
+    kept: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`)."""
 
@@ -112,6 +127,7 @@ class Health:
     rates: Rates
     threads: tuple[ThreadHealth, ...] = ()
     workers: tuple[WorkerHealth, ...] = ()
+    dead_letters: DeadLetters = DeadLetters()
 
     @property
     def can_store(self) -> bool:

@@ -133,8 +133,10 @@ class _Work:
             self.readings[place_of] += count
         if problems and verdict != _DUPLICATE:  # of a duplicate, the first left its letter
             message = decoded.message
+            reason = "; ".join(problems)
+            at, topic, payload, size = message.received_at, message.topic, message.payload, message.size
             self.dead_letters.append(
-                DeadLetter(message.received_at, message.topic, message.payload, message.size, "; ".join(problems))
+                DeadLetter(at, topic, payload, size, reason, message.retained, counts[_STORED], counts[_DUPLICATE])
             )
 
     def _sample(self, sample: Sample, message: Message, counts: list[int], problems: list[str]) -> None:

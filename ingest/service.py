@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from db import account, devices, migrations, readings
+from db import account, dead_letters, devices, migrations, readings
 from db.engine import DatabaseAway, Engine, facts, writing
 from db.workers import Heartbeat
 from ingest import restore
@@ -101,15 +101,8 @@ class Service:
                 log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
         if not self._threads[0].is_alive():
             self._subscriber.release()
-        messages = self._ledger.account.messages
-        log.info(
-            "The account: %d messages received = %d stored + %d duplicate + %d rejected + %d waiting.",
-            messages.received,
-            messages.stored,
-            messages.duplicate,
-            messages.rejected,
-            messages.waiting,
-        )
+        held = self._ledger.account
+        log.info("The account: in messages, %s; in readings, %s.", held.messages, held.readings)
 
     def health(self) -> Health:
         """How the worker is, from memory."""
@@ -121,6 +114,7 @@ class Service:
             self._ledger.account,
             self._ledger.rates(now_ms()),
             self._vitals.threads,
+            dead_letters=self._vitals.dead_letters,
         )
 
     # Threads
@@ -172,8 +166,9 @@ class Service:
         """Bring the tables up to date and learn what is there. Raises DatabaseAway."""
         migrations.apply(self._engine)
         with writing(self._engine) as connection:
-            self._vitals.database_connected(facts(connection))
             self._ledger.load(account.totals(connection).get(self._settings.name, account.Tally()))
+            self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
+            self._vitals.database_connected(facts(connection))
             restored = restore.snapshot(connection, self._board.current, now_ms())
         self._writer.load()
         self._board.swap(restored)

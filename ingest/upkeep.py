@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from db import account, dead_letters, receipts, workers
-from db.engine import DatabaseAway, DatabaseError, Engine, writing
+from db.engine import DatabaseAway, DatabaseError, Engine, reading, writing
 from db.workers import Heartbeat
 from ingest.vitals import Vitals, now_ms
 
@@ -59,10 +59,21 @@ class Upkeep:
             account.fold(connection, worker.name, worker.token)
         with writing(self._engine) as connection:
             receipts.prune(connection, now_ms())
+        self._trim_dead_letters(worker.name)
+        with reading(self._engine) as connection:
+            self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
+
+    def _trim_dead_letters(self, worker: str) -> None:
         with writing(self._engine) as connection:
             removed = dead_letters.trim(connection, self._settings.dead_letters_max)
+            account.count_letters_removed(connection, worker, removed, now_ms())
         if removed:
-            log.warning("Removed the %d oldest dead letters: more than DEAD_LETTERS_MAX or 256 MiB.", removed)
+            log.warning(
+                "The %d oldest dead letters had to leave: there were more than DEAD_LETTERS_MAX (%d), or than 256 MiB. "
+                "What they held is gone. See why so many messages can't be understood: python -m ingest replay --list",
+                removed,
+                self._settings.dead_letters_max,
+            )
 
     def farewell(self) -> None:
         """Fold a last time and write that this worker ended."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from db.engine import DatabaseFacts
-from ingest.health import BrokerHealth, DatabaseHealth, ProtocolVersion, ThreadHealth
+from ingest.health import BrokerHealth, DatabaseHealth, DeadLetters, ProtocolVersion, ThreadHealth
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Vitals:
         self._broker = BrokerHealth("connecting", now, broker_address, embedded=embedded)
         self._database = DatabaseHealth("connecting", now, database_address)
         self._threads: dict[str, ThreadHealth] = {}
+        self._dead_letters = DeadLetters()
         self._broker_outage, self._database_outage = _Outage(), _Outage()
         #: Who can't use the database now: that one thread can is no comfort to another.
         self._database_lost_by: set[str] = set()
@@ -74,6 +75,15 @@ class Vitals:
         """All threads that ever reported, by name."""
         with self._lock:
             return tuple(self._threads[name] for name in sorted(self._threads))
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """As they were counted last."""
+        return self._dead_letters
+
+    def dead_letters_counted(self, kept: int, removed: int) -> None:
+        """So many are kept, so many ever had to leave."""
+        self._dead_letters = DeadLetters(kept, removed)
 
     def broker_connected(self, window: int | None, protocol: ProtocolVersion | None = None) -> None:
         """We are subscribed. `protocol` None: it is not known from here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -58,12 +58,21 @@ class _Attempt:
     outcome: Outcome
 
 
+#: What becomes of the dead letters of a piece, in the transaction that stores it.
+KeepLetters = Callable[[Connection, Sequence[Decoded], Placed], None]
+
+
+def _keep(connection: Connection, _piece: Sequence[Decoded], placed: Placed) -> None:
+    dead_letters.store(connection, placed.dead_letters)
+
+
 class Writer:
     """Stores batches. One thread uses it; on an error that may pass, hand it the same batch again."""
 
-    def __init__(self, engine: Engine, worker: str, token: str) -> None:
+    def __init__(self, engine: Engine, worker: str, token: str, keep_letters: KeepLetters = _keep) -> None:
         self._engine = engine
         self._worker, self._token = worker, token
+        self._keep_letters = keep_letters
         self._number = 0
         self._catalogue = _Catalogue()
         self._pending: list[Sequence[Decoded]] = []
@@ -159,6 +168,7 @@ class Writer:
                 free = _insert(connection, placed, now_ms)
                 if free:
                     _store_rest(connection, piece, ids, placed)
+                    self._keep_letters(connection, piece, placed)
                     self._unsure = attempt
                 else:
                     connection.rollback()
@@ -257,7 +267,6 @@ def _store_rest(connection: Connection, piece: Sequence[Decoded], ids: Ids, plac
             case ActuatorState() as state:
                 devices.store_state(connection, ids.devices[state.device], state, at)
     devices.store_boots(connection, {device: (boot.label, boot.seq) for device, boot in placed.boots.items()})
-    dead_letters.store(connection, placed.dead_letters)
 
 
 def _stretches(keys: Iterable[readings.Key]) -> list[tuple[int, int, int]]:

@@ -37,7 +37,7 @@ def show_losses() -> None:
     try:
         with reading(get_runtime().engine) as connection:
             gaps = account.missing(connection, _GAPS)
-            kept = dead_letters.count(connection)
+            kept, removed = dead_letters.count(connection), account.letters_removed(connection)
             newest = dead_letters.newest(connection, _LETTERS)
     except DatabaseAway:
         st.markdown("Missing messages and dead letters are shown again when the database is back.")
@@ -45,7 +45,7 @@ def show_losses() -> None:
     st.subheader("Missing messages", anchor=False)
     st.html(missing_html(gaps, now, zone))
     st.subheader("Dead letters", anchor=False)
-    st.html(letters_html(newest, kept, now, zone))
+    st.html(letters_html(newest, kept, removed, now, zone))
 
 
 st.title("System", anchor=False)

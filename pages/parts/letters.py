@@ -14,24 +14,31 @@ from pages.parts.format import exact, moment, size, things
 _SHOWN: Final = 2_000
 
 
-def letters_html(stored: Sequence[StoredDeadLetter], kept: int, now: int, zone: tzinfo) -> str:
+def letters_html(stored: Sequence[StoredDeadLetter], kept: int, removed: int, now: int, zone: tzinfo) -> str:
     """The letters as HTML, newest first as given, or what this place is for. Everything in them is escaped.
 
     Args:
         stored: The newest letters.
         kept: How many there are in all.
+        removed: How many ever had to leave for newer ones.
         now: UTC ms.
         zone: For clocks and dates.
     """
+    gone = _gone(removed)
     if not stored:
+        so_far = "No message is kept here now." if removed else "Every message so far could be understood."
         return (
-            '<p class="sm-dim">Every message so far could be understood. '
-            "One that can't be is kept here with the reason, and stops nothing.</p>"
+            f'<p class="sm-dim">{so_far} One that can\'t be is kept here with the reason, and stops nothing.{gone}</p>'
         )
     which = "newest first" if kept <= len(stored) else f"here are the newest {len(stored)}"
-    head = f"{things(kept, 'message')} could not be understood; {which}. Open one to see what it held."
+    head = f"{things(kept, 'message')} could not be understood; {which}. Open one to see what it held.{gone}"
     items = "".join(_item(one, now, zone) for one in stored)
     return f'<p class="sm-dim">{head}</p><ul class="sm-letters">{items}</ul>'
+
+
+def _gone(removed: int) -> str:
+    """As in "12 older ones had to leave": there is room for DEAD_LETTERS_MAX, or for 256 MiB of them."""
+    return f" {things(removed, 'older one')} had to leave for newer ones." if removed else ""
 
 
 def _item(stored: StoredDeadLetter, now: int, zone: tzinfo) -> str:

@@ -19,6 +19,7 @@ def test_openapi_says_where_the_paths_are(here: Place, client: TestClient) -> No
         "/devices/{device}/",
         "/series/",
         "/health/",
+        "/metrics",
         "/live/",
     }
     names = {parameter["name"] for parameter in schema["paths"]["/readings/"]["get"]["parameters"]}

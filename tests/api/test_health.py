@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -97,6 +99,12 @@ def test_the_account_adds_up_and_each_worker_is_listed(here: Place, client: Test
         {"name": "w7", "heartbeat_age_ms": 7, "broker_state": "connected"},
         {"name": "w20000", "heartbeat_age_ms": 20_000, "broker_state": "connected"},
     ]
+
+
+def test_dead_letters_are_told_from_memory(here: Place, client: TestClient) -> None:
+    here.vitals.dead_letters_counted(7, 12)
+    here.worker.told = replace(health(), dead_letters=here.vitals.dead_letters)
+    assert client.get("/api/health/").json()["ingest"]["dead_letters"] == {"kept": 7, "removed": 12}
 
 
 def test_what_is_away_is_503_with_its_reason(here: Place, client: TestClient) -> None:

@@ -172,6 +172,21 @@ def test_totals_are_whole_while_another_connection_folds(engine: Engine) -> None
     assert folded == [1]
 
 
+def test_letters_that_had_to_leave_are_counted_beside_the_tallies(engine: Engine) -> None:
+    for number in (1, 2):
+        _claim(engine, number)
+    with writing(engine) as connection:
+        assert account.letters_removed(connection) == 0
+        account.count_letters_removed(connection, "w", 12, NOW)
+        account.count_letters_removed(connection, "w", 0, NOW + DAY_MS)
+        account.count_letters_removed(connection, "other", 3, NOW + DAY_MS)
+    _fold(engine)
+    with reading(engine) as connection:
+        assert account.letters_removed(connection) == 15
+    assert _totals(engine) == {"w": TALLY + TALLY, "other": Tally()}
+    assert _count(engine, "account") == 2
+
+
 # Seen numbers
 
 INTERVALS = st.lists(

@@ -90,6 +90,7 @@ def test_values_status_about_and_states_of_a_worker_elsewhere(
         publisher.publish([(f"{topic_root}/d/telemetry", '{"v": 3}')])
         eventually(lambda: (found := device(board)) and found.online, what="traffic that proves an offline wrong")
     eventually(lambda: follower.health().account == worker.health.account)
+    assert follower.health().dead_letters == worker.health.dead_letters
     assert follower.health().account.messages.stored == 8
 
 

@@ -44,6 +44,7 @@ class Worker:
         flush_s: float = 0.05,
         timeout_s: float = 1.0,
         lock_wait_s: int = 10,
+        dead_letters_max: int = 100_000,
     ) -> None:
         self.name = name or f"worker-{root}"
         self.database = engine.create(database_url, timeout_s=timeout_s, lock_wait_s=lock_wait_s)
@@ -69,7 +70,7 @@ class Worker:
                 backoff=Backoff(0.02, 0.2),
                 flush_s=flush_s,
                 quiet_s=0.05,
-                upkeep=UpkeepSettings(heartbeat_s=heartbeat_s, fold_s=0.3),
+                upkeep=UpkeepSettings(heartbeat_s=heartbeat_s, fold_s=0.3, dead_letters_max=dead_letters_max),
             ),
             self.board,
             self.vitals,

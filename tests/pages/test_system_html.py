@@ -46,11 +46,17 @@ def test_missing_numbers_in_words(first: int, last: int, said: str) -> None:
 
 def test_empty_places_teach() -> None:
     assert "Nothing is missing" in missing_html([], NOW, ZONE)
-    assert "kept here with the reason" in letters_html([], 0, NOW, ZONE)
+    assert "kept here with the reason" in letters_html([], 0, 0, NOW, ZONE)
+
+
+def test_letters_that_had_to_leave_are_told() -> None:
+    assert "12 older ones had to leave" in letters_html([letter("iot/x", b"x")], 1, 12, NOW, ZONE)
+    assert "1 older one had to leave" in letters_html([], 0, 1, NOW, ZONE)
+    assert "had to leave" not in letters_html([letter("iot/x", b"x")], 1, 0, NOW, ZONE)
 
 
 def test_a_letter_can_do_nothing_but_be_read() -> None:
-    shown = letters_html([letter("iot/<b>/x", b"<script>alert(1)</script>", "'<img src=x>'")], 1, NOW, ZONE)
+    shown = letters_html([letter("iot/<b>/x", b"<script>alert(1)</script>", "'<img src=x>'")], 1, 0, NOW, ZONE)
 
     assert "<script" not in shown
     assert "<img" not in shown

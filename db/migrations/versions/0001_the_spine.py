@@ -77,10 +77,18 @@ def upgrade() -> None:
         ),
         sa.Column("size", sa.BigInteger(), nullable=False, comment="bytes of the whole payload"),
         sa.Column("reason", sa.String(length=1000), nullable=False),
+        sa.Column(
+            "retained", sa.SmallInteger(), nullable=False, comment="1: the broker had it in store when we subscribed"
+        ),
+        sa.Column(
+            "stored", sa.BigInteger(), nullable=False, comment="readings of the message that were stored all the same"
+        ),
+        sa.Column("duplicate", sa.BigInteger(), nullable=False, comment="readings of the message that were known"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
         if_not_exists=True,
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "devices",

@@ -1,0 +1,128 @@
+"""`/metrics`: the account and the worker's state for Prometheus, taken from memory when it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.current import TheRuntime
+from api.problems import ProblemError
+from ingest.health import Account, Health
+from ingest.snapshot import Snapshot
+
+router = APIRouter(tags=["health"])
+
+_PREFIX: Final = "smartmonitor"
+#: What a proxy adds: behind one, everybody seems to come from this machine.
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
+
+
+@router.get(
+    "/metrics",
+    summary="For Prometheus",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Prometheus' text format, or OpenMetrics where it is asked for",
+            "content": {"text/plain": {}},
+        },
+        403: {"description": "Asked from another machine, or through a proxy"},
+    },
+)
+def show_metrics(runtime: TheRuntime, request: Request) -> Response:
+    """The account, connections, threads, devices by state, dead letters, this process. Open on this machine alone."""
+    if not _from_here(request):
+        raise ProblemError(
+            403, "Metrics are open on the machine that the server runs on, and there is no login yet. Ask from there."
+        )
+    registry = CollectorRegistry()
+    registry.register(_Worker(runtime.health(), runtime.board.current))
+    ProcessCollector(registry=registry)
+    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(registry), media_type=media_type, headers={"Cache-Control": "no-store"})
+
+
+def _from_here(request: Request) -> bool:
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        address = ip_address(request.client.host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+class _Worker(Collector):
+    """One scrape: metrics of one moment. None has a label a device, of which there may be thousands."""
+
+    def __init__(self, health: Health, board: Snapshot) -> None:
+        self._health, self._board = health, board
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them, in a fixed order."""
+        health = self._health
+        if health.database.product is not None:  # before it was reached, 0 would read as a counter that began again
+            yield from _account(health.account)
+        yield _gauge("can_store", "1 if a reading that arrives now would be stored.", health.can_store)
+        yield _gauge("broker_up", "1 if the broker is connected.", health.broker.state == "connected")
+        yield _gauge("database_up", "1 if the database does what is asked.", health.database.state == "connected")
+        if health.rates.store_ms is not None:
+            text = "Seconds from receipt to commit, of the last batch."
+            yield _gauge("store_seconds", text, health.rates.store_ms / 1000)
+        yield from _parts(health)
+        yield _devices(self._board)
+        yield _gauge("snapshot_version", "Rises by one with each change of what Live shows.", self._board.version)
+        yield _gauge("dead_letters", "Kept, as counted within the last minute.", health.dead_letters.kept)
+        removed = CounterMetricFamily(f"{_PREFIX}_dead_letters_removed", "Had to leave for newer ones.")
+        removed.add_metric([], health.dead_letters.removed)
+        yield removed
+
+
+def _account(account: Account) -> Iterator[Metric]:
+    for what, counts in (("messages", account.messages), ("readings", account.readings)):
+        family = CounterMetricFamily(
+            f"{_PREFIX}_{what}", f"What became of {what}, over all starts of the worker.", labels=["outcome"]
+        )
+        for outcome in ("stored", "duplicate", "rejected"):
+            family.add_metric([outcome], getattr(counts, outcome))
+        yield family
+        yield _gauge(f"{what}_waiting", f"Received {what} that are not stored yet.", counts.waiting)
+
+
+def _parts(health: Health) -> Iterator[Metric]:
+    alive = GaugeMetricFamily(f"{_PREFIX}_thread_alive", "1 if the thread runs.", labels=["thread"])
+    restarts = CounterMetricFamily(
+        f"{_PREFIX}_thread_restarts", "How often it died and began again.", labels=["thread"]
+    )
+    for thread in health.threads:
+        alive.add_metric([thread.name], thread.alive)
+        restarts.add_metric([thread.name], thread.restarts)
+    age = GaugeMetricFamily(
+        f"{_PREFIX}_worker_heartbeat_age_seconds", "Of each worker elsewhere (INGEST=off).", labels=["worker"]
+    )
+    for worker in health.workers:
+        age.add_metric([worker.name], worker.heartbeat_age_ms / 1000)
+    yield from (alive, restarts, age)
+
+
+def _devices(board: Snapshot) -> Metric:
+    states = {True: "online", False: "offline", None: "unknown"}
+    counts = dict.fromkeys(states.values(), 0)
+    for device in board.devices.values():
+        counts[states[device.online]] += 1
+    family = GaugeMetricFamily(f"{_PREFIX}_devices", "By what their status says; unknown never told.", labels=["state"])
+    for state, count in counts.items():
+        family.add_metric([state], count)
+    return family
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{_PREFIX}_{name}", text, value=value)

@@ -1,0 +1,190 @@
+"""An audit as text for a terminal and as a document for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from db.account import Missing
+from ingest.audit import Audit, Silent
+from ingest.health import Account, Counts
+from ingest.letters import clock, shown
+from ingest.placement import OWN_BOOT
+from ingest.published import Comparison, Sent
+
+#: Lines of one list that a terminal shows; the document has all.
+_LINES: Final = 50
+_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+
+
+def document(audit: Audit) -> dict[str, Any]:
+    """All of it. Times are UTC ms."""
+    return {
+        "adds_up": audit.adds_up,
+        "at": audit.at,
+        "mismatches": audit.mismatches,
+        "rows": audit.rows,
+        "total": _account(audit.total),
+        "workers": {worker: _account(held) for worker, held in audit.accounts.items()},
+        "dead_letters": asdict(audit.dead_letters),
+        "missing": [
+            {
+                "device": gap.device,
+                "boot": gap.boot,
+                "first": gap.first,
+                "last": gap.last,
+                "count": gap.count,
+                "sent_after": gap.before_at,
+                "sent_before": gap.noticed_at,
+            }
+            for gap in audit.missing
+        ],
+        "silent": [asdict(one) for one in audit.silent],
+        "published": None if audit.published is None else _published(audit.published),
+    }
+
+
+def _account(held: Account) -> dict[str, Any]:
+    return {**_counts(held.messages), "readings": _counts(held.readings)}
+
+
+def _counts(counts: Counts) -> dict[str, int]:
+    return {"received": counts.received, **asdict(counts)}
+
+
+def _published(found: Comparison) -> dict[str, Any]:
+    return {
+        "lines": found.lines,
+        "lost": [{**asdict(one.sent), "arrived": one.arrived} for one in found.lost],
+        "doubled": [{**asdict(one.sent), "times": one.times} for one in found.doubled],
+    }
+
+
+def text(audit: Audit) -> str:
+    """For a person at a terminal."""
+    parts = [_account_text(audit), _missing_text(audit.missing), _silent_text(audit.silent, audit.at)]
+    if audit.published is not None:
+        parts.append(_published_text(audit.published))
+    parts.append(_verdict(audit))
+    return "\n\n".join(parts)
+
+
+def _account_text(audit: Audit) -> str:
+    names = ("received", "stored", "duplicate", "rejected", "waiting")
+    rows = [
+        (name, unit, *(f"{getattr(counts, one):,}" for one in names))
+        for worker, held in [*audit.accounts.items(), ("all", audit.total)]
+        for name, unit, counts in ((shown(worker), "messages", held.messages), ("", "readings", held.readings))
+    ]
+    letters = audit.dead_letters
+    gone = f" {letters.removed:,} older ones had to leave." if letters.removed else ""
+    return "\n".join(
+        [
+            f"The account at {clock(audit.at)}: received = stored + duplicate + rejected + waiting",
+            *_table(("worker", "", *names), rows),
+            f"Readings in the database: {audit.rows:,}. Dead letters kept: {letters.kept:,}.{gone}",
+        ]
+    )
+
+
+def _missing_text(missing: Sequence[Missing]) -> str:
+    if not missing:
+        return "Missing: nothing. Every number between two that reached us is here."
+    count = sum(gap.count for gap in missing)
+    rows = [
+        (
+            shown(gap.device),
+            _boot(gap.boot),
+            str(gap.first) if gap.count == 1 else f"{gap.first}..{gap.last}",
+            f"{gap.count:,}",
+            clock(gap.before_at),
+            clock(gap.noticed_at),
+        )
+        for gap in missing[:_LINES]
+    ]
+    head = f"Missing: {count:,} {'message' if count == 1 else 'messages'}. The device sent it, it never reached us."
+    columns = ("device", "boot", "numbers", "count", "sent after", "sent before")
+    return "\n".join([head, *_table(columns, rows), *_rest(missing)])
+
+
+def _boot(boot: str) -> str:
+    """A start's label; of one that we made up, when that start was noticed."""
+    made_up = boot.removeprefix(OWN_BOOT).split(".")[0]
+    return f"from {clock(int(made_up))}" if boot.startswith(OWN_BOOT) and made_up.isdecimal() else shown(boot)
+
+
+def _silent_text(silent: Sequence[Silent], now: int) -> str:
+    if not silent:
+        return "Silent: no device."
+    rows = [
+        (
+            shown(one.device),
+            clock(one.since),
+            _span(now - one.since),
+            "" if one.usual_ms is None else f"every {_span(one.usual_ms)}",
+            "it is offline" if one.offline else "no word of it",
+        )
+        for one in silent[:_LINES]
+    ]
+    head = (
+        f"Silent: {len(silent):,} {'device' if len(silent) == 1 else 'devices'}. Nothing was sent, as far as we know."
+    )
+    return "\n".join([head, *_table(("device", "since", "for", "usually", ""), rows), *_rest(silent)])
+
+
+def _span(ms: int) -> str:
+    for unit_ms, unit in _UNITS:
+        if ms >= unit_ms:
+            return f"{ms // unit_ms} {unit}"
+    return f"{ms} ms"
+
+
+def _published_text(found: Comparison) -> str:
+    head = (
+        f"Published: {found.lines:,} lines, {len(found.lost):,} lost, {sum(d.times for d in found.doubled):,} doubled."
+    )
+    lost = [
+        f"  lost: {_sent(one.sent)}: " + ("it reached us and is not stored" if one.arrived else "it never reached us")
+        for one in found.lost[:_LINES]
+    ]
+    doubled = [f"  doubled: {_sent(one.sent)}: {one.times} times too often" for one in found.doubled[:_LINES]]
+    return "\n".join([head, *lost, *_rest(found.lost), *doubled, *_rest(found.doubled)])
+
+
+def _sent(sent: Sent) -> str:
+    parts = [("boot", sent.boot), ("metric", sent.metric), ("value", sent.value), ("ts", sent.ts)]
+    more = "".join(f", {name} {shown(str(part))}" for name, part in parts if part is not None)
+    return f"{shown(sent.device)} number {sent.seq}{more}"
+
+
+def _verdict(audit: Audit) -> str:
+    if audit.adds_up:
+        return "All adds up."
+    why = list(audit.mismatches)
+    if audit.missing:
+        why.append(
+            "Some of what devices sent never reached us. The usual cause is a broker that dropped it, or lost it when "
+            "it died: docs/reliability.md says which of its settings to look at."
+        )
+    if audit.published is not None and not audit.published.agrees:
+        why.append("What was published is not what is stored: see the lines above, and the dead letters.")
+    return "It does not add up.\n" + "\n".join(f"  {one}" for one in why)
+
+
+def _rest(found: Sequence[object]) -> Iterator[str]:
+    if len(found) > _LINES:
+        yield f"  and {len(found) - _LINES:,} more; --json names all."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Columns as wide as they need; what begins with a digit, or is grouped as a number, stands right."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    numeric = [all(line[column].replace(",", "").isdecimal() for line in lines[1:]) for column in range(len(head))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        yield f"  {'  '.join(cells)}".rstrip()
