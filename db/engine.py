@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ __all__ = [
 #: Codes by which MySQL and MariaDB refuse a row and which the driver takes for failures of the server: a trigger's
 #: SIGNAL (1644), and a CHECK that a row violates (3819 on MySQL, 4025 on MariaDB).
 _REFUSALS: Final = frozenset({1644, 3819, 4025})
+#: SQLite's codes for a file that can't be written, read or opened.
+_DISK_TROUBLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 #: Key in a connection's `info`: bytes of the largest statement its server takes. SQLite has no such limit.
 LARGEST_PACKET: Final = "largest_packet"
 #: Bytes of a packet beside a statement's rows.
@@ -130,6 +133,12 @@ def _create_sqlite(url: str, database: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+
+    @event.listens_for(engine, "handle_error")
+    def _distrust(context: Any) -> None:
+        # Opened while the disk was in trouble, a connection may stay read-only after that has passed.
+        code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
+        context.is_disconnect = context.is_disconnect or code in _DISK_TROUBLE
 
     return engine
 

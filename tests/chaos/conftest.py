@@ -12,6 +12,7 @@ from tests.chaos.verdict import Verdict
 
 _HERE = Path(__file__).parent
 _rows = pytest.StashKey[list[tuple[str, ...]]]()
+_lines = pytest.StashKey[list[str]]()
 _HEAD: Final = (
     "fault",
     "database",
@@ -48,6 +49,12 @@ def record(request: pytest.FixtureRequest) -> Record:
     return add
 
 
+@pytest.fixture
+def record_line(request: pytest.FixtureRequest) -> list[str]:
+    """Sentences that stand under the table."""
+    return request.config.stash.setdefault(_lines, [])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The table of lost and doubled, ready for docs/chaos.md."""
     found = config.stash.get(_rows, [])
@@ -56,3 +63,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("lost and doubled")
     for row in (_HEAD, ("---",) * len(_HEAD), *found):
         terminalreporter.write_line(f"| {' | '.join(row)} |")
+    for line in config.stash.get(_lines, []):
+        terminalreporter.write_line(line)

@@ -151,17 +151,15 @@ def _pages_full(stage: Stage) -> None:
 
 def _read_only_file(stage: Stage) -> None:
     """A worker that starts while nothing can be written, as after a remount that a disk error caused."""
-    directory = Path(make_url(stage.url).database or "").parent
+    file = Path(make_url(stage.url).database or "")
     stage.flow.join()
     stage.process.stop()
-    files = [directory, *directory.iterdir()]
-    modes = {file: file.stat().st_mode for file in files}
-    for file in files:
-        file.chmod(0o555)
+    mode = file.stat().st_mode
+    file.chmod(0o444)
     stage.process.process.begin()
     stage.hold(10)
-    for file in files:
-        file.chmod(modes[file])
+    for one in file.parent.glob(f"{file.name}*"):  # SQLite gives its -wal and -shm the modes of the file
+        one.chmod(mode)
 
 
 def _who_obeys_modes() -> tuple[str, ...]:

@@ -11,13 +11,19 @@ from tests.parts.eventually import eventually
 _HOUR_MS: Final = 3_600_000
 
 
+def _dead(stage: Stage) -> bool:
+    if stage.process.running and not stage.flow.is_alive():  # it takes a batch to die of
+        stage.fleet.publish(10)
+    return not stage.process.running
+
+
 def _killed(step: str) -> Fault:
     def act(stage: Stage) -> None:
         """Killed and started again `repeats` times, each start at another time of the step."""
         worker, dice = stage.process, random.Random(step)  # noqa: S311 - dice, and no secret
         worker.pull(die=[step, 1])
         for number in range(stage.scale.repeats, 0, -1):
-            eventually(lambda: not worker.running, 60, what=f"the end {step}")
+            eventually(lambda: _dead(stage), 60, what=f"the end {step}")
             worker.pull(die=[step, dice.randint(1, 10)] if number > 1 else ["", 0])
             worker.start()
 

@@ -178,6 +178,17 @@ def test_sqlite_commits_are_durable_and_keys_are_checked(tmp_path: Path) -> None
     engine.dispose()
 
 
+def test_a_connection_that_came_to_know_its_file_as_read_only_is_not_used_again(tmp_path: Path) -> None:
+    engine = create(f"sqlite:///{tmp_path}/monitor.db")
+    with reading(engine) as connection:
+        connection.execute(text("PRAGMA query_only = ON"))
+    with pytest.raises(DatabaseAway, match="readonly"), writing(engine) as connection:
+        connection.execute(text("CREATE TABLE t (a INTEGER)"))
+    with writing(engine) as connection:
+        connection.execute(text("CREATE TABLE t (a INTEGER)"))
+    engine.dispose()
+
+
 def test_two_writers_wait_for_each_other(engine: Engine) -> None:
     """Each reads before it writes, which on SQLite fails at random unless the transaction begins as a write."""
     failures: list[BaseException] = []

@@ -55,7 +55,11 @@ class Tap:
 
     def acknowledged(self) -> list[tuple[str, bytes]]:
         """Topic and payload of every message that the worker acknowledged to its broker."""
-        return [message for link in self._links for message in _acknowledged(link)]
+        return [message for link in self._links for message in _messages(link)[0]]
+
+    def unacknowledged(self) -> int:
+        """How many messages the worker has of its present connection and did not acknowledge."""
+        return len(_messages(self._links[-1])[1]) if self._links else 0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="tap", daemon=True).start()
@@ -99,14 +103,15 @@ class Tap:
                 sink.shutdown(socket.SHUT_RDWR)
 
 
-def _acknowledged(link: _Link) -> list[tuple[str, bytes]]:
+def _messages(link: _Link) -> tuple[list[tuple[str, bytes]], dict[int, tuple[str, bytes]]]:
+    """What was acknowledged, in order, and what was not, by packet id."""
     readers = {True: PacketReader(1 << 21), False: PacketReader(1 << 21)}
     flying: dict[int, tuple[str, bytes]] = {}
     found: list[tuple[str, bytes]] = []
-    for from_broker, data in link.passed:
+    for from_broker, data in list(link.passed):
         for packet in readers[from_broker].feed(data):
             if isinstance(packet, mqtt5.PublishPacket | OversizedPublish) and packet.packet_id is not None:
                 flying[packet.packet_id] = (packet.topic, bytes(packet.payload))
             elif isinstance(packet, mqtt5.PubAckPacket) and packet.packet_id in flying:
                 found.append(flying.pop(packet.packet_id))
-    return found
+    return found, flying
