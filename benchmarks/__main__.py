@@ -13,7 +13,7 @@ from benchmarks.options import Options
 from benchmarks.tables import Table
 
 #: Module by name; each has `run(options) -> list[Table]`. In the order of docs/benchmarks.md.
-NAMES: Final = ("stages", "ingest")
+NAMES: Final = ("stages", "ingest", "latency", "growth", "snapshot")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -22,8 +22,10 @@ from tests.parts.worker import WorkerProcess
 
 DEVICES: Final = 100
 _ROOT: Final = Path(__file__).parents[1]
-_HOUR_MS: Final = 3_600_000
+_HALF_HOUR_MS: Final = 1_800_000
 _VIEWERS: Final = 20
+#: Folding the account of thousands of devices takes a while.
+_STOP_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Setting:
     directory: Path
     messages: int
     devices: int = DEVICES
+    #: UTC ms of the first message; None: half an hour ago, so that pages have something to show.
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,10 @@ class NotObtainable(Exception):
 Contestant = Callable[[Setting], Run]
 
 
-def fill(setting: Setting, start: int | None = None) -> None:
-    """Put the backlog into the broker; an hour old at most, so that pages have something to show."""
-    at = start if start is not None else int(time.time() * 1000) - _HOUR_MS // 2
-    sent = publisher.fill(setting.broker.port, telemetry.messages(setting.messages, setting.devices, at))
+def fill(setting: Setting) -> None:
+    """Put the backlog into the broker."""
+    start = setting.start if setting.start is not None else int(time.time() * 1000) - _HALF_HOUR_MS
+    sent = publisher.fill(setting.broker.port, telemetry.messages(setting.messages, setting.devices, start))
     if sent != setting.messages:
         raise RuntimeError(f"the broker acknowledged {sent} of {setting.messages} messages")
 
@@ -93,15 +97,14 @@ def worker(
             one.stop()
     fill(setting)
     before = _others(setting)
-    with ExitStack() as stack, progress.counter(url, progress.ACCOUNT) as count:
+    with ExitStack() as stack, stored(url, setting.messages) as count:
         began = time.monotonic()
         for one in ours:
             one.process.start()
-            stack.callback(one.stop)
+            stack.callback(one.process.stop, seconds=_STOP_S)
         seen = progress.watch(count, setting.messages, began)
         used = [processes.usage(one.process.pid) for one in ours]
         after = _others(setting)
-    _check_stored(url, setting.messages)
     return Run(
         seen.messages,
         seen.rate,
@@ -137,12 +140,11 @@ def in_the_web_process(setting: Setting) -> Run:
     server.stop()
     fill(setting)
     before = _others(setting)
-    with progress.counter(url, progress.ACCOUNT) as count, server, Viewers(server.url, _VIEWERS, url) as viewers:
+    with stored(url, setting.messages) as count, server, Viewers(server.url, _VIEWERS, url) as viewers:
         seen = progress.watch(count, setting.messages, time.monotonic())
         used = processes.usage(server.process.pid)
         after = _others(setting)
         requests = viewers.requests()
-    _check_stored(url, setting.messages)
     return Run(
         seen.messages,
         seen.rate,
@@ -171,12 +173,15 @@ def _others(setting: Setting) -> tuple[float, float]:
     return processes.usage(setting.broker.process.pid).cpu_s, processes.usage(setting.server.process.pid).cpu_s
 
 
-def _check_stored(url: str, messages: int) -> None:
-    """Nothing is measured that was not stored: two readings a message."""
-    with progress.counter(url, "SELECT COUNT(*) FROM readings") as count:
-        found = count()
+@contextmanager
+def stored(url: str, messages: int) -> Iterator[Callable[[], int]]:
+    """Counts what the account settles from here on. In the end each message must have left two new readings."""
+    with progress.counter(url, progress.ACCOUNT) as settled, progress.counter(url, progress.READINGS) as readings:
+        before, readings_before = settled(), readings()
+        yield lambda: settled() - before
+        found = readings() - readings_before
     if found != 2 * messages:
-        raise RuntimeError(f"{found} readings are stored, {2 * messages} were sent")
+        raise RuntimeError(f"{found} readings were stored, {2 * messages} were sent")
 
 
 def _batch_size(url: str, messages: int) -> float:

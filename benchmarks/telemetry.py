@@ -7,6 +7,12 @@ from typing import Final
 
 #: Of all messages of one device, 10 ms apart, beginning here (UTC ms).
 STEP_MS: Final = 10
+METRICS: Final = ("temperature", "humidity")
+
+
+def device(number: int) -> str:
+    """A device's name."""
+    return f"device-{number:05d}"
 
 
 def payload(ts: int, seq: int, boot: str) -> bytes:
@@ -21,5 +27,5 @@ def messages(
 ) -> Iterator[tuple[str, bytes]]:
     """(topic, payload) of messages `first` to `first + total`, one device after the other, `ts` from `start` on."""
     for number in range(first, first + total):
-        seq, device = divmod(number, devices)
-        yield f"{root}/device-{device:05d}/telemetry", payload(start + seq * STEP_MS, seq, boot)
+        seq, who = divmod(number, devices)
+        yield f"{root}/{device(who)}/telemetry", payload(start + seq * STEP_MS, seq, boot)
