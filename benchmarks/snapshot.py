@@ -17,7 +17,8 @@ from api.events import encode, events
 from benchmarks.options import Options
 from benchmarks.tables import Table, count, percentile, spread
 from benchmarks.telemetry import METRICS, device
-from ingest.snapshot import BIN_MS, BINS, Board, ReadingChange, Snapshot, apply
+from ingest.series import BIN_MS, BINS
+from ingest.snapshot import Board, ReadingChange, Snapshot, apply
 from pages.parts.live_cards import data_of
 
 _DEVICES: Final = 2_500

@@ -26,12 +26,13 @@ def worker(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     try:
-        _work()
+        work()
     except (SettingsError, database.DatabaseAway) as error:
         refuse(str(error))
 
 
-def _work() -> None:
+def work() -> None:
+    """Run until a signal. Raises SettingsError, DatabaseAway if it can't begin."""
     settings = settings_module.load()
     address = settings.broker
     if address is None:

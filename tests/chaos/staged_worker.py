@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, event
 
 from ingest import __main__ as program
-from ingest import worker
+from ingest import negotiated_subscriber
 from ingest.message import Message
 from ingest.subscriber import Mqtt5Subscriber
 
@@ -91,16 +90,16 @@ def limit_pages(connection: Any, *_: object) -> None:
         connection.execute(f"PRAGMA max_page_count = {int(levers.get('pages', _NO_LIMIT))}")
 
 
-def main() -> int:
+def main() -> None:
     read_levers()
     signal.signal(signal.SIGUSR1, read_levers)
     time.time_ns = time_ns
     socket.getaddrinfo = getaddrinfo
     event.listen(Engine, "commit", before_commit)
     event.listen(Engine, "checkout", limit_pages)
-    vars(worker)["Mqtt5Subscriber"] = DoomedSubscriber
-    return program.main()
+    vars(negotiated_subscriber)["Mqtt5Subscriber"] = DoomedSubscriber
+    program.work()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
