@@ -51,7 +51,7 @@ def audit(
     with _database() as (_, engine):
         found = account_audit.read(engine, now_ms(), sent)
     typer.echo(json.dumps(audit_report.document(found)) if as_json else audit_report.text(found))
-    raise typer.Exit(0 if found.adds_up else 1)
+    raise typer.Exit(0 if found.ok else 1)
 
 
 def _published(file: Path) -> list[published.Sent]:
