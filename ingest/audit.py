@@ -85,7 +85,7 @@ class Audit:
         return found
 
     @property
-    def adds_up(self) -> bool:
+    def ok(self) -> bool:
         """Whether nothing is missing and nothing is off. A device that is silent is neither."""
         return not self.mismatches and not self.missing and (self.published is None or self.published.agrees)
 

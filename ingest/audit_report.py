@@ -21,7 +21,7 @@ _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "
 def document(audit: Audit) -> dict[str, Any]:
     """All of it. Times are UTC ms."""
     return {
-        "adds_up": audit.adds_up,
+        "ok": audit.ok,
         "at": audit.at,
         "mismatches": audit.mismatches,
         "rows": audit.rows,
@@ -159,7 +159,7 @@ def _sent(sent: Sent) -> str:
 
 
 def _verdict(audit: Audit) -> str:
-    if audit.adds_up:
+    if audit.ok:
         return "All adds up."
     why = list(audit.mismatches)
     if audit.missing:
@@ -169,7 +169,8 @@ def _verdict(audit: Audit) -> str:
         )
     if audit.published is not None and not audit.published.agrees:
         why.append("What was published is not what is stored: see the lines above, and the dead letters.")
-    return "It does not add up.\n" + "\n".join(f"  {one}" for one in why)
+    head = "It does not add up." if audit.mismatches else "The account adds up, and something is missing."
+    return f"{head}\n" + "\n".join(f"  {one}" for one in why)
 
 
 def _rest(found: Sequence[object]) -> Iterator[str]:

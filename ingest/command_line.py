@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ def audit(
     with _database() as (_, engine):
         found = account_audit.read(engine, now_ms(), sent)
     typer.echo(json.dumps(audit_report.document(found)) if as_json else audit_report.text(found))
-    raise typer.Exit(0 if found.adds_up else 1)
+    raise typer.Exit(0 if found.ok else 1)
 
 
 def _published(file: Path) -> list[published.Sent]:
@@ -154,8 +155,9 @@ def _replay(settings: Settings, engine: database.Engine, ids: Sequence[int]) -> 
             if one.result == "stays":
                 typer.echo(_stays(one.id, one.topic, one.problem))
     finally:
-        count = {name: sum(1 for one in results if one.result == name) for name in ("stored", "duplicate", "stays")}
-        typer.echo(f"{count['stored']} stored, {count['duplicate']} known already, {count['stays']} stay.")
+        count = Counter(one.result for one in results)
+        gone = f" {count['gone']} were deleted meanwhile." if count["gone"] else ""
+        typer.echo(f"{count['stored']} stored, {count['duplicate']} known already, {count['stays']} stay.{gone}")
     run.fold()
     raise typer.Exit(1 if count["stays"] else 0)
 

@@ -65,11 +65,11 @@ class Replay:
         for letter_id in ids:
             with reading(self._engine) as connection:
                 found = dead_letters.some(connection, [letter_id])
-                if not found:
-                    continue  # it had to leave for a newer one, or somebody deleted it
-                decoded = decode(found[0].letter, self._root, self._largest_payload)
+                decoded = decode(found[0].letter, self._root, self._largest_payload) if found else ""
                 problem = decoded if isinstance(decoded, str) else _outdated(connection, decoded)
-            if isinstance(decoded, str) or problem:
+            if not found:  # it had to leave for a newer one, or somebody deleted it
+                yield Replayed(letter_id, "", "gone")
+            elif isinstance(decoded, str) or problem:
                 yield Replayed(letter_id, found[0].letter.topic, "stays", problem)
             else:
                 yield self._store(found[0], decoded)
@@ -136,7 +136,8 @@ def decode(letter: DeadLetter, root: str, largest_payload: int) -> Decoded | str
         return "it is a command, which is not stored"
     if letter.duplicate and not letter.stored and any(sample.ts is None for sample in decoded.samples):
         return (
-            "it repeats a message whose readings are stored and which left a letter of its own; this one can be deleted"
+            "some of its readings were known when it came, and which of those without a time are new can't be told; it "
+            "most likely repeats a message that left a letter of its own, so look at both before you delete it"
         )
     return replace(decoded, samples=tuple(_identified(sample, letter) for sample in decoded.samples))
 

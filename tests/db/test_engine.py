@@ -7,8 +7,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text
 
-from db import schema
-from db.engine import DatabaseAway, DatabaseError, Engine, RefusedRows, create, facts, reading, writing
+from db import devices, schema
+from db.engine import (
+    Connection,
+    DatabaseAway,
+    DatabaseError,
+    Engine,
+    RefusedRows,
+    create,
+    facts,
+    reading,
+    snapshot,
+    writing,
+)
 from tests.db.conftest import NOW
 from tests.parts.mariadb import MariaDB
 from tests.parts.ports import free_port
@@ -36,6 +47,26 @@ def test_writing_rolls_back_on_any_exception(engine: Engine) -> None:
     with pytest.raises(KeyError):
         fail()
     assert _names(engine) == []
+
+
+def test_a_snapshot_stays_at_its_moment_and_leaves_no_trace(engine: Engine) -> None:
+    def names(connection: Connection) -> list[str]:
+        return [device.name for device in devices.every(connection)]
+
+    with snapshot(engine) as connection:
+        assert names(connection) == []
+        with writing(engine) as other:
+            devices.ensure(other, ["kitchen"], NOW)
+        assert names(connection) == []
+    for _ in range(8):  # whichever of the pool's connections it was
+        with reading(engine) as connection:
+            assert names(connection) == ["kitchen"]
+            with writing(engine) as other:
+                devices.ensure(other, ["attic"], NOW)
+            if engine.dialect.name != "sqlite":
+                assert names(connection) == ["attic", "kitchen"], "a reading sees what is committed"
+        with writing(engine) as other:
+            other.execute(text("DELETE FROM devices WHERE name = 'attic'"))
 
 
 def test_rollback_inside_writing_undoes_everything_and_is_no_error(engine: Engine) -> None:

@@ -235,3 +235,14 @@ def test_latest_is_inserted_then_replaced(engine: Engine, kitchen: int, temperat
         ]
         assert [r.metric for r in readings.changed_latest(connection, NOW + 6)] == ["temperature"]
         assert readings.changed_latest(connection, NOW + 7) == []
+
+
+def test_rows_are_counted_and_a_series_is_read_from_its_end(engine: Engine, temperature: int) -> None:
+    with reading(engine) as connection:
+        assert readings.count(connection) == 0
+        assert readings.last_times(connection, temperature, 3) == []
+    _insert(engine, [(temperature, NOW + n, float(n)) for n in range(5)] + [(temperature + 1, NOW, 9.0)])
+    with reading(engine) as connection:
+        assert readings.count(connection) == 6
+        assert readings.last_times(connection, temperature, 3) == [NOW + 4, NOW + 3, NOW + 2]
+        assert list(readings.values(connection, temperature)) == [0.0, 1.0, 2.0, 3.0, 4.0]

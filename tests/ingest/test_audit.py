@@ -91,7 +91,7 @@ def test_it_adds_up_at_any_moment_while_a_worker_stores_and_folds(
 
 def test_a_new_database_adds_up(engine: Engine) -> None:
     found = audit.read(engine, NOW)
-    assert found.adds_up
+    assert found.ok
     assert (found.rows, found.accounts, found.dead_letters) == (0, {}, DeadLetters())
 
 
@@ -108,10 +108,10 @@ def test_a_new_database_adds_up(engine: Engine) -> None:
 )
 def test_what_is_off_is_named(engine: Engine, statement: str, words: str) -> None:
     receive(engine, *({"ts": NOW + n, "v": n} for n in range(3)))
-    assert audit.read(engine, NOW).adds_up
+    assert audit.read(engine, NOW).ok
     change(engine, statement)
     found = audit.read(engine, NOW)
-    assert not found.adds_up
+    assert not found.ok
     assert [words in sentence for sentence in found.mismatches] == [True]
 
 
@@ -121,12 +121,12 @@ def test_missing_numbers_are_named_before_any_fold_and_forgotten_when_they_come(
     assert [(gap.device, gap.boot, gap.first, gap.last, gap.count) for gap in found.missing] == [
         ("kitchen", "a", 2, 3, 2)
     ]
-    assert not found.adds_up
+    assert not found.ok
     with writing(engine) as connection:
         account.fold(connection, "w", "another start")
     assert audit.read(engine, NOW).missing == found.missing
     receive(engine, *({"ts": NOW + n, "boot": "a", "seq": n, "v": n} for n in (3, 2)))
-    assert audit.read(engine, NOW).adds_up
+    assert audit.read(engine, NOW).ok
 
 
 def test_who_is_silent_is_told_apart_and_is_nothing_wrong(engine: Engine) -> None:
@@ -146,7 +146,7 @@ def test_who_is_silent_is_told_apart_and_is_nothing_wrong(engine: Engine) -> Non
         "back": (2_000, 5_000),
         "lone": (0, None),
     }
-    assert later.adds_up
+    assert later.ok
     assert "slow" in {one.device for one in audit.read(engine, NOW + 2 * DAY_MS).silent}
 
 
