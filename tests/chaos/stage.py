@@ -201,7 +201,8 @@ class Stage:
 
     def until_said(self) -> None:
         """Wait until the worker has said what this fault makes it say."""
-        eventually(lambda: self.fault.said in self.worker.output(), 60, what=f"the words {self.fault.said!r}")
+        words = self.fault.said
+        eventually(lambda: words in self.worker.output(), self.scale.patience_s, what=f"the words {words!r}")
 
     def all_stored(self) -> bool:
         """Whether the last message of every device is there."""

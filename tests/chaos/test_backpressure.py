@@ -21,9 +21,10 @@ def test_what_comes_while_the_database_is_away_waits_with_the_broker(
         found = hold_back(stage)
     record("away for a minute at 5,000 messages/s", "mariadb", found.verdict, time.monotonic() - begun)
     record_line.append(
-        f"Backpressure: the broker held {found.held:,} messages in {found.bytes_held:.0f} bytes each of memory and "
-        f"{found.bytes_filed:.0f} of its file; the worker held {found.in_hand:,} and at most "
-        f"{found.worker_peak_mb:.0f} MB; `latest` was {found.behind_s:.1f} s behind at the worst."
+        f"Backpressure: the broker held {found.held:,} messages, sent in {found.published_s:.0f} s, in "
+        f"{found.bytes_held:.0f} bytes each of memory and {found.bytes_filed:.0f} of its file; the worker held "
+        f"{found.in_hand:,} and at most {found.worker_peak_mb:.0f} MB; `latest` was {found.behind_s:.1f} s behind "
+        "at the worst."
     )
     assert (found.verdict.lost, found.verdict.doubled, found.verdict.undelivered) == (0, 0, 0)
     assert found.verdict.stored == found.verdict.acknowledged == 315_020

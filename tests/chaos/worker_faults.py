@@ -23,7 +23,7 @@ def _killed(step: str) -> Fault:
         worker, dice = stage.process, random.Random(step)  # noqa: S311 - dice, and no secret
         worker.pull(die=[step, 1])
         for number in range(stage.scale.repeats, 0, -1):
-            eventually(lambda: _dead(stage), 60, what=f"the end {step}")
+            eventually(lambda: _dead(stage), stage.scale.patience_s, what=f"the end {step}")
             worker.pull(die=[step, dice.randint(1, 10)] if number > 1 else ["", 0])
             worker.start()
 
