@@ -39,7 +39,7 @@ fmt: dev ## Format, and mend what lint can mend by itself
 audit: dev ## Look for known weaknesses in the pinned packages (asks the network; fails if it cannot look)
 	@$(PYTHON) -m pip_audit --strict -r requirements.txt
 
-bench: dev ## Benchmarks, as ratios against a baseline
+bench: dev parts ## Benchmarks, as ratios against a baseline
 	@[ -e benchmarks/__main__.py ] || { echo "There are no benchmarks yet." >&2; exit 1; }
 	@exec $(PYTHON) -m benchmarks $(ARGS)
 

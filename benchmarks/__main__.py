@@ -9,11 +9,12 @@ from typing import Annotated, Final
 
 import typer
 
+from benchmarks import document
 from benchmarks.options import Options
 from benchmarks.tables import Table
 
 #: Module by name; each has `run(options) -> list[Table]`. In the order of docs/benchmarks.md.
-NAMES: Final = ("stages", "ingest", "latency", "growth", "snapshot")
+NAMES: Final = ("stages", "ingest", "latency", "growth", "memory", "snapshot", "live")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -27,6 +28,7 @@ def bench(
         bool, typer.Option("--quick", help="Small: shows that it works, its numbers mean little.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Also what takes an hour and 10 GB of disk.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the tables into docs/benchmarks.md.")] = False,
 ) -> None:
     """Measure, and print tables of ratios."""
     unknown = sorted(set(names or ()) - set(NAMES))
@@ -37,9 +39,23 @@ def bench(
         began = time.monotonic()
         typer.echo(f"{name} …", err=True)
         run: Callable[[Options], list[Table]] = import_module(f"benchmarks.{name}").run
-        for table in run(options):
+        tables = run(options)
+        for table in tables:
             typer.echo(f"\n{table.terminal()}")
+        if write:
+            document.write(name, tables, _command(name, options))
         typer.echo(f"{name}: {time.monotonic() - began:.0f} s\n", err=True)
+
+
+def _command(name: str, options: Options) -> str:
+    """What to type to get the same again."""
+    asked = [name]
+    if options.messages is not None:
+        asked += ["--messages", str(options.messages)]
+    if options.repeats != Options().repeats:
+        asked += ["--repeats", str(options.repeats)]
+    asked += [f"--{flag}" for flag in ("quick", "full") if getattr(options, flag)]
+    return f'make bench ARGS="{" ".join(asked)}"'
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tests.parts.worker import WorkerProcess
 
 DEVICES: Final = 100
 _ROOT: Final = Path(__file__).parents[1]
-_HALF_HOUR_MS: Final = 1_800_000
+HALF_HOUR_MS: Final = 1_800_000
 _VIEWERS: Final = 20
 #: Folding the account of thousands of devices takes a while.
 _STOP_S: Final = 120.0
@@ -43,14 +43,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run showed. CPU in seconds over the whole run; memory in MB at the end; `requests` in ms by name."""
+    """What one run showed. CPU in seconds over the whole run; `peak_mb` is resident memory at most.
+
+    `batch`: messages a transaction; `requests`: in ms by name.
+    """
 
     messages: int
     rate: float
     own_cpu_s: float = 0.0
     broker_cpu_s: float = 0.0
     database_cpu_s: float = 0.0
-    rest_mb: float = 0.0
     peak_mb: float = 0.0
     batch: float = 0.0
     requests: Mapping[str, list[float]] | None = None
@@ -65,7 +67,7 @@ Contestant = Callable[[Setting], Run]
 
 def fill(setting: Setting) -> None:
     """Put the backlog into the broker."""
-    start = setting.start if setting.start is not None else int(time.time() * 1000) - _HALF_HOUR_MS
+    start = setting.start if setting.start is not None else int(time.time() * 1000) - HALF_HOUR_MS
     sent = publisher.fill(setting.broker.port, telemetry.messages(setting.messages, setting.devices, start))
     if sent != setting.messages:
         raise RuntimeError(f"the broker acknowledged {sent} of {setting.messages} messages")

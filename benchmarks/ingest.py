@@ -31,11 +31,11 @@ _WHO: Final[Mapping[str, Contestant]] = {
     "Django ORM, an insert a message": contestants.django,
     "Node-RED, MySQL node": contestants.node_red,
 }
-#: Telegraf is a Go program that neither Debian nor PyPI nor npm offers; Home Assistant's last release for Python 3.11
-#: is of March 2024, and today's needs a later Python.
+#: Telegraf is a Go program that neither Debian nor PyPI nor npm offers. Home Assistant (2024.3.3, the last for Python
+#: 3.11) makes its MQTT client without a persistent session: what was published while it was away never reaches it.
 _NOT_HERE: Final = {
     "Telegraf": "in no registry here",
-    "Home Assistant's recorder": "none for this Python",
+    "Home Assistant's recorder": "keeps no session, gets no backlog",
 }
 #: Who, against whom, at least how many times.
 _RATIOS: Final = (

@@ -18,6 +18,7 @@ from benchmarks import contestants, parts, processes, publisher
 from benchmarks.contestants import Setting
 from benchmarks.options import Options
 from benchmarks.tables import Table, count, percentile
+from benchmarks.telemetry import device
 from tests.parts.mariadb import MariaDB
 from tests.parts.worker import WorkerProcess
 
@@ -26,6 +27,7 @@ _BACKLOG: Final = 100_000
 _SHARES: Final = ((0.1, "3 and 10"), (0.5, "- and 100"))
 _TURN_S: Final = 0.001
 _DEVICES: Final = 100
+_START_MS: Final = 1_764_000_000_000
 #: Every so manieth message goes to the device that is watched, whose rows are few enough to be read each time.
 _WATCHED_EVERY: Final = 10
 
@@ -90,33 +92,34 @@ def _measure(server: MariaDB, rate: float, seconds: float) -> _Watched:
             publisher.publish_evenly(broker.port, _messages(int(rate), 0), rate)
             watched, done = _Watched(), threading.Event()
             expected = int(rate * seconds)
-            watcher = threading.Thread(target=_watch, args=(url, watched, -(-expected // _WATCHED_EVERY), done))
+            watcher = threading.Thread(target=_watch, args=(url, watched, expected, int(rate), done))
             watcher.start()
             before, began = processes.usage(worker.process.pid).cpu_s, time.monotonic()
             publisher.publish_evenly(broker.port, _messages(expected, int(rate)), rate)
             watched.cpu = (processes.usage(worker.process.pid).cpu_s - before) / (time.monotonic() - began)
             done.set()
             watcher.join(30)
+    if len(watched.took_ms) < expected // _WATCHED_EVERY:
+        raise RuntimeError(f"of {expected // _WATCHED_EVERY} watched messages {len(watched.took_ms)} were seen")
     return watched
 
 
 def _messages(number: int, first: int) -> Iterator[tuple[str, bytes]]:
     """Each is asked for when it is due, and then carries that moment."""
     for seq in range(first, first + number):
-        device = "watched" if (seq - first) % _WATCHED_EVERY == 0 and first else f"device-{seq % _DEVICES:05d}"
-        text = (
-            f'{{"ts":{1_764_000_000_000 + seq},"seq":{seq},"boot":"b","temperature":{time.monotonic()!r},"humidity":1}}'
-        )
-        yield f"iot/{device}/telemetry", text.encode()
+        who = "watched" if (seq - first) % _WATCHED_EVERY == 0 else device(seq % _DEVICES)
+        values = f'"temperature":{time.monotonic()!r},"humidity":1'
+        yield f"iot/{who}/telemetry", f'{{"ts":{_START_MS + seq},"seq":{seq},"boot":"b",{values}}}'.encode()
 
 
-def _watch(url: str, watched: _Watched, expected: int, done: threading.Event) -> None:
+def _watch(url: str, watched: _Watched, messages: int, first: int, done: threading.Event) -> None:
     """Read what is new of the watched series, each ms, until all has been seen or nothing comes after the end."""
+    expected = -(-messages // _WATCHED_EVERY)
     series = (
         "SELECT s.id FROM series s JOIN devices d ON d.id = s.device_id "
         "WHERE d.name = 'watched' AND s.metric = 'temperature'"
     )
-    last, series_id, quiet_at = 0, 0, time.monotonic()
+    last, series_id, quiet_at = _START_MS + first - 1, 0, time.monotonic()
     with parts.connect(url) as connection, connection.cursor() as cursor:
         while len(watched.took_ms) < expected and not (done.is_set() and time.monotonic() - quiet_at > 5):
             began = time.monotonic()
@@ -131,5 +134,3 @@ def _watch(url: str, watched: _Watched, expected: int, done: threading.Event) ->
                 last, quiet_at = int(rows[-1][0]), now
             time.sleep(_TURN_S)
             watched.turns_ms.append((time.monotonic() - began) * 1000)
-    if len(watched.took_ms) < expected:
-        raise RuntimeError(f"{len(watched.took_ms)} of {expected} watched messages were stored")

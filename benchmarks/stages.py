@@ -61,18 +61,22 @@ _IN_STORE: Final = (
 def run(options: Options) -> list[Table]:
     """The stages of a batch of 2,000 messages of 100 devices, two metrics each; the median of 30 batches."""
     size, rounds = (200, 3) if options.quick else (_BATCH, 30)
+    with parts.database_server() as server, parts.directory() as path:
+        return [measure(server.fresh_database(), f"sqlite:///{path}/monitor.db", size, rounds)]
+
+
+def measure(mariadb_url: str, sqlite_url: str, size: int, rounds: int) -> Table:
+    """The table of stages, from `rounds` batches of `size` messages into two empty databases."""
     times = Times(size)
     with ExitStack() as stack:
-        path = stack.enter_context(parts.directory())
-        server = stack.enter_context(parts.database_server())
-        mariadb = stack.enter_context(_Store.on(server.fresh_database()))
-        sqlite = stack.enter_context(_Store.on(f"sqlite:///{path}/monitor.db"))
+        mariadb = stack.enter_context(_Store.on(mariadb_url))
+        sqlite = stack.enter_context(_Store.on(sqlite_url))
         broker = stack.enter_context(_Feeder())
         for number in range(-2, rounds):
             if number == 0:
                 times.forget()  # the first two make the series and warm everything up
             _one_batch(times, size, number + 2, broker, mariadb, sqlite)
-    return [_table(times, size, rounds)]
+    return _table(times, size, rounds)
 
 
 @dataclass(slots=True)

@@ -22,9 +22,11 @@ HOUR: Final = "read_last_hour, from outside"
 
 
 class Viewers:
-    """`count` streams that are read and thrown away, and a visitor. `database_url` None: no last hour is asked for."""
+    """`count` streams that are read and thrown away, and with `ask` a visitor, who with a `database_url` also asks for
+    a last hour.
+    """
 
-    def __init__(self, url: str, count: int, database_url: str | None = None) -> None:
+    def __init__(self, url: str, count: int, database_url: str | None = None, *, ask: bool = True) -> None:
         address = urlsplit(url)
         self._address = (address.hostname or "127.0.0.1", address.port or 80)
         self._count = count
@@ -32,10 +34,9 @@ class Viewers:
         self._stopping = threading.Event()
         self._took: dict[str, list[float]] = {HEALTH: [], RECORDS: [], HOUR: []}
         self.received_bytes = 0
-        self._threads = [
-            threading.Thread(target=self._look_on, name="viewers", daemon=True),
-            threading.Thread(target=self._visit, name="visitor", daemon=True),
-        ]
+        self._threads = [threading.Thread(target=self._look_on, name="viewers", daemon=True)]
+        if ask:
+            self._threads.append(threading.Thread(target=self._visit, name="visitor", daemon=True))
 
     def __enter__(self) -> Self:
         for thread in self._threads:
