@@ -47,6 +47,7 @@ class Follower:
         self._received_from = 0
         self._account = Account()
         self._workers: tuple[WorkerHealth, ...] = ()
+        self._lag_ms: int | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -68,7 +69,7 @@ class Follower:
             self._vitals.broker,
             self._vitals.database,
             self._account,
-            Rates(),
+            Rates(lag_ms=self._lag_ms),
             self._vitals.threads,
             self._workers,
         )
@@ -145,6 +146,8 @@ class Follower:
             WorkerHealth(w.heartbeat.name, w.age_ms, "stopped" if w.stopped else w.heartbeat.broker_state)
             for w in known
         )
+        lags = [w.heartbeat.lag_ms for w in known if w.age_ms < SILENT_AFTER_MS and w.heartbeat.lag_ms is not None]
+        self._lag_ms = max(lags, default=None)
         self._judge_broker()
         return [*self._abouts(connection), *self._statuses(connection), *self._states(connection)]
 
