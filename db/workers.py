@@ -16,7 +16,10 @@ FORGOTTEN_AFTER_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A worker's sign of life. `waiting` and `waiting_readings`: what it has received and not yet stored."""
+    """A worker's sign of life. `waiting` and `waiting_readings`: what it has received and not yet stored.
+
+    `lag_ms`: how far behind it is, None if unknown.
+    """
 
     name: str
     token: str
@@ -24,6 +27,7 @@ class Heartbeat:
     waiting: int
     waiting_readings: int
     broker_state: str
+    lag_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def beat(connection: Connection, heartbeat: Heartbeat) -> None:
         "waiting": heartbeat.waiting,
         "waiting_readings": heartbeat.waiting_readings,
         "broker_state": heartbeat.broker_state,
+        "lag_ms": heartbeat.lag_ms,
     }
     upsert(connection, workers, [row], [name for name in row if name != "name"])
 
@@ -64,7 +69,7 @@ def stop(connection: Connection, name: str, token: str) -> None:
     connection.execute(
         update(workers)
         .where(workers.c.name == name, workers.c.token == token)
-        .values(stopped_at=now_ms(connection), waiting=0, waiting_readings=0, broker_state="stopped")
+        .values(stopped_at=now_ms(connection), waiting=0, waiting_readings=0, lag_ms=None, broker_state="stopped")
     )
 
 
@@ -80,6 +85,7 @@ def every(connection: Connection) -> list[Worker]:
             columns.waiting,
             columns.waiting_readings,
             columns.broker_state,
+            columns.lag_ms,
             columns.heartbeat_at,
             columns.stopped_at,
         )
@@ -87,6 +93,6 @@ def every(connection: Connection) -> list[Worker]:
         .order_by(columns.name)
     )
     return [
-        Worker(Heartbeat(*row[:6]), max(0, now - row.heartbeat_at), row.stopped_at is not None)
+        Worker(Heartbeat(*row[:7]), max(0, now - row.heartbeat_at), row.stopped_at is not None)
         for row in connection.execute(query)
     ]

@@ -50,6 +50,7 @@ class Follower:
         self._letters_at = 0.0
         self._account = Account()
         self._workers: tuple[WorkerHealth, ...] = ()
+        self._lag_ms: int | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -71,7 +72,7 @@ class Follower:
             self._vitals.broker,
             self._vitals.database,
             self._account,
-            Rates(),
+            Rates(lag_ms=self._lag_ms),
             self._vitals.threads,
             self._workers,
             self._vitals.dead_letters,
@@ -149,6 +150,8 @@ class Follower:
             WorkerHealth(w.heartbeat.name, w.age_ms, "stopped" if w.stopped else w.heartbeat.broker_state)
             for w in known
         )
+        lags = [w.heartbeat.lag_ms for w in known if w.age_ms < SILENT_AFTER_MS and w.heartbeat.lag_ms is not None]
+        self._lag_ms = max(lags, default=None)
         self._judge_broker()
         if time.monotonic() >= self._letters_at:
             self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))

@@ -55,7 +55,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class BrokerHealth:
-    """The connection in. `address` has no password; `window` is how many messages may be unacknowledged, if known."""
+    """The connection in. `address` has no password; `window` is how many messages may be unacknowledged, if known.
+
+    What the broker tells of itself, None if it does not: `backlog`, messages that wait there for any of its clients;
+    `catch_up_ms`, until they have gone at the present rate; `dropped`, messages lost for full queues since its start.
+    """
 
     state: State
     since: int
@@ -64,6 +68,10 @@ class BrokerHealth:
     window: int | None = None
     embedded: bool = False
     protocol: ProtocolVersion | None = None
+    backlog: int | None = None
+    catch_up_ms: int | None = None
+    dropped: int | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +108,16 @@ class WorkerHealth:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of the last 60 seconds: messages and readings stored, and of the last batch the ms from receipt to commit."""
+    """Of the last 60 seconds: messages and readings stored; of the last batch the ms from receipt to commit.
+
+    `lag_ms`: how old the freshest reading was that came last, by its device's clock, and while a batch waits for the
+    database that and the wait; None if unknown.
+    """
 
     messages_per_minute: int = 0
     readings_per_minute: int = 0
     store_ms: int | None = None
+    lag_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class _Buffer:
 
     def setblocking(self, flag: bool) -> None:
         """It never blocks."""
+        del flag
 
 
 class _Client(paho.Client):

@@ -13,16 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from db import account, dead_letters, devices, migrations, readings
 from db.engine import DatabaseAway, Engine, facts, writing
 from db.workers import Heartbeat
 from ingest import restore
+from ingest.broker_watch import BrokerWatch
 from ingest.dialects import native
 from ingest.dialects.decoded import Decoded
 from ingest.guard import guarded
 from ingest.health import Health
+from ingest.lag import lag_ms
 from ingest.ledger import Ledger
 from ingest.message import Message
 from ingest.patience import Backoff, Stopped, until_it_works
@@ -55,7 +58,13 @@ class Service:
     """One worker. Make it, `start()`, and later `stop()`; it can't be started twice."""
 
     def __init__(
-        self, engine: Engine, subscriber: Subscriber, settings: WorkerSettings, board: Board, vitals: Vitals
+        self,
+        engine: Engine,
+        subscriber: Subscriber,
+        settings: WorkerSettings,
+        board: Board,
+        vitals: Vitals,
+        watch: BrokerWatch | None = None,
     ) -> None:
         self._engine = engine
         self._subscriber = subscriber
@@ -64,6 +73,7 @@ class Service:
         self._vitals = vitals
         self._token = secrets.token_hex(8)
         self._started_at = now_ms()
+        self._watch = watch
         self._ledger = Ledger()
         self._writer = Writer(engine, settings.name, self._token)
         self._upkeep = Upkeep(engine, settings.upkeep, vitals, self._heartbeat)
@@ -76,6 +86,11 @@ class Service:
             threading.Thread(target=self._guard, args=("ingest", self._ingest), name="ingest", daemon=True),
             threading.Thread(target=self._guard, args=("upkeep", self._keep_house), name="upkeep", daemon=True),
         ]
+        if watch is not None:
+            listen = partial(watch.run, self._ledger.batches, self._stopping)
+            self._threads.append(
+                threading.Thread(target=self._guard, args=("broker-watch", listen), name="broker-watch", daemon=True)
+            )
 
     def start(self) -> None:
         """Start the threads. Returns at once; waiting for database and broker is theirs."""
@@ -94,6 +109,8 @@ class Service:
         self._drain_until = time.monotonic() + drain_s
         self._stopping.set()
         self._subscriber.wake()
+        if self._watch is not None:
+            self._watch.wake()
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -109,7 +126,7 @@ class Service:
         return Health(
             "thread",
             self._started_at,
-            self._vitals.broker,
+            self._vitals.broker if self._watch is None else self._watch.over(self._vitals.broker),
             self._vitals.database,
             self._ledger.account,
             self._ledger.rates(now_ms()),
@@ -198,7 +215,8 @@ class Service:
     def _take(self, messages: Sequence[Message]) -> None:
         batch = [decoded for message in messages if (decoded := self._decode(message)) is not None]
         if batch:
-            self._ledger.hold(len(batch), sum(decoded.readings for decoded in batch))
+            readings_in_hand = sum(decoded.readings for decoded in batch)
+            self._ledger.hold(len(batch), readings_in_hand, messages[0].received_at, lag_ms(batch))
             outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
             self._ledger.settle(outcome.tally, messages[0].received_at, now_ms())
             self._show(outcome)
@@ -267,4 +285,5 @@ class Service:
             waiting.messages.waiting,
             waiting.readings.waiting,
             self._vitals.broker.state,
+            self._ledger.rates(now_ms()).lag_ms,
         )

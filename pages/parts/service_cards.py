@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 from html import escape
 from typing import Final
 
 from ingest.health import Health, State, WorkerHealth
-from pages.parts.format import age, count, exact, moment, span
+from pages.parts.format import age, count, exact, moment, span, things
 
 _SHAPES: Final = {"connected": "online", "connecting": "late", "stopped": "silent", "running": "online"}
 #: What a broker lets through unacknowledged; below this it slows a busy system down much.
 _NARROW_WINDOW: Final = 100
+_UNKNOWN: Final = "\N{EN DASH}"
+_LAG: Final = (
+    "How old the freshest reading was that came last, by its device's clock, and how long it has been waiting for the "
+    "database. Devices' clocks are off by some; unknown where no reading carries a time."
+)
+_BACKLOG: Final = (
+    "Messages that the broker holds for any of its clients, as it tells under $SYS. Unknown where it tells nothing."
+)
+_CATCH_UP: Final = "At the rate at which the broker's queue became shorter; unknown while it does not."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,16 @@ class Part:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number with its name, and what it means to those who ask."""
+
+    label: str
+    value: str
+    unit: str = ""
+    hover: str = ""
+
+
 def parts(health: Health, now: int, zone: tzinfo) -> list[Part]:
     """A card for each part. Times are UTC ms."""
     found = [_database(health)]
@@ -36,12 +56,18 @@ def parts(health: Health, now: int, zone: tzinfo) -> list[Part]:
 
 def _broker(health: Health) -> Part:
     broker = health.broker
-    lines = [f"{broker.address}{', embedded' if broker.embedded else ''}"]
+    spoken = ", ".join(filter(None, (broker.version, f"MQTT {broker.protocol}" if broker.protocol else "")))
+    lines = [f"{broker.address}{', embedded' if broker.embedded else ''}", *filter(None, [spoken])]
     if broker.embedded:
         lines.append("For trying out: what it holds is gone when it stops.")
     trouble = [broker.problem] if broker.problem else []
     if broker.window is not None and broker.window < _NARROW_WINDOW and not broker.embedded:
         trouble.append(f"It hands over only {broker.window} messages at a time: raise max_inflight_messages to 2000.")
+    if broker.dropped:
+        trouble.append(
+            f"The broker dropped {things(broker.dropped, 'message')} since its start, because a client's queue was "
+            "full: raise max_queued_messages."
+        )
     return Part("Broker", broker.state, broker.since, tuple(trouble), tuple(lines))
 
 
@@ -91,16 +117,33 @@ def _card(part: Part, now: int, zone: tzinfo) -> str:
 
 
 def rates_html(health: Health) -> str:
-    """Rates, the time from receipt to commit, and the batch in hand, as HTML."""
-    rates, waiting = health.rates, health.account.messages.waiting
-    figures = (
-        ("messages stored", count(rates.messages_per_minute), "/min"),
-        ("readings stored", count(rates.readings_per_minute), "/min"),
-        ("from receipt to stored", "\N{EN DASH}" if rates.store_ms is None else span(rates.store_ms), ""),
-        ("messages in hand, not stored yet", count(waiting), ""),
-    )
-    cells = "".join(
-        f'<div class="sm-figure"><dt>{escape(label)}</dt><dd>{escape(value)}<small>{unit}</small></dd></div>'
-        for label, value, unit in figures
-    )
-    return f'<dl class="sm-figures">{cells}</dl>'
+    """Rates, times and what waits, here and at the broker, as HTML; a dash where it is not known."""
+    return f'<dl class="sm-figures">{"".join(_cell(figure) for figure in figures(health))}</dl>'
+
+
+def figures(health: Health) -> list[Figure]:
+    """What the last minute was like, and how far behind we are."""
+    rates, broker, waiting = health.rates, health.broker, health.account.messages.waiting
+    return [
+        Figure("messages stored", count(rates.messages_per_minute), "/min"),
+        Figure("readings stored", count(rates.readings_per_minute), "/min"),
+        Figure("from receipt to stored", _known(rates.store_ms, span)),
+        Figure("behind by", _known(rates.lag_ms, span), hover=_LAG),
+        Figure("in hand, not stored yet", count(waiting)),
+        Figure("waiting at the broker", _known(broker.backlog, count), hover=_BACKLOG),
+        Figure(
+            "caught up in about",
+            _known(broker.catch_up_ms, lambda ms: span(max(ms, 1_000)) if ms else "0 s"),
+            hover=_CATCH_UP,
+        ),
+    ]
+
+
+def _known(value: int | None, words: Callable[[int], str]) -> str:
+    return _UNKNOWN if value is None else words(value)
+
+
+def _cell(figure: Figure) -> str:
+    hover = f' title="{escape(figure.hover)}"' if figure.hover else ""
+    value = f"<dd>{escape(figure.value)}<small>{escape(figure.unit)}</small></dd>"
+    return f'<div class="sm-figure"{hover}><dt>{escape(figure.label)}</dt>{value}</div>'

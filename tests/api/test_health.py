@@ -79,12 +79,21 @@ def test_all_well_is_200_with_the_account(here: Place, client: TestClient) -> No
         "window": 2000,
         "embedded": False,
         "protocol": None,
+        "backlog": None,
+        "catch_up_ms": None,
+        "dropped": None,
+        "version": None,
     }
     assert body["database"]["product"] == "SQLite"
     nothing = {"received": 0, "stored": 0, "duplicate": 0, "rejected": 0, "waiting": 0}
     assert body["ingest"]["readings"] == nothing
     assert nothing.items() <= body["ingest"].items()
-    assert body["ingest"]["rates"] == {"messages_per_minute": 0, "readings_per_minute": 0, "store_ms": None}
+    assert body["ingest"]["rates"] == {
+        "messages_per_minute": 0,
+        "readings_per_minute": 0,
+        "store_ms": None,
+        "lag_ms": None,
+    }
 
 
 def test_the_account_adds_up_and_each_worker_is_listed(here: Place, client: TestClient) -> None:

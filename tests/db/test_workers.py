@@ -9,7 +9,7 @@ from db import schema, workers
 from db.engine import Engine, reading, writing
 from db.workers import FORGOTTEN_AFTER_MS, Heartbeat, Worker
 
-BEAT = Heartbeat("attic", "token-1", 1_764_000_000_000, 7, 70, "connected")
+BEAT = Heartbeat("attic", "token-1", 1_764_000_000_000, 7, 70, "connected", 3_000)
 
 
 def _beat(engine: Engine, heartbeat: Heartbeat) -> None:
@@ -61,7 +61,7 @@ def test_stop_is_written_by_the_start_that_ends(engine: Engine) -> None:
         workers.stop(connection, "attic", "token-1")
     (worker,) = _every(engine)
     assert worker.stopped
-    assert worker.heartbeat == replace(BEAT, waiting=0, waiting_readings=0, broker_state="stopped")
+    assert worker.heartbeat == replace(BEAT, waiting=0, waiting_readings=0, broker_state="stopped", lag_ms=None)
 
 
 def test_a_stopped_worker_that_starts_again_runs(engine: Engine) -> None:

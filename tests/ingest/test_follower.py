@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from db import engine
+from db import engine, workers
+from db.workers import Heartbeat
 from ingest.follower import Follower, FollowerSettings
 from ingest.patience import Backoff
 from ingest.snapshot import Board, DeviceNow, Snapshot
@@ -109,6 +110,18 @@ def test_health_lists_the_workers_and_judges_the_broker_by_them(
     worker.stop()
     eventually(lambda: follower.health().broker.state == "connecting")
     assert [w.broker_state for w in follower.health().workers] == ["stopped"]
+
+
+def test_the_lag_is_that_of_the_worker_furthest_behind(database_url: str, follow: MakeFollower) -> None:
+    follower = follow(database_url)
+    eventually(lambda: follower.health().can_store)
+    assert follower.health().rates.lag_ms is None
+    database = engine.create(database_url)
+    with engine.writing(database) as connection:
+        for name, lag in (("a", 50), ("b", 7_000), ("c", None)):
+            workers.beat(connection, Heartbeat(name, "token", now_ms(), 0, 0, "connected", lag))
+    database.dispose()
+    eventually(lambda: follower.health().rates.lag_ms == 7_000)
 
 
 def test_a_follower_outlives_its_database(

@@ -28,6 +28,7 @@ from tests.parts.locked import locked
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.ports import free_port
 from tests.parts.publisher import Publisher
+from tests.parts.worker import WorkerProcess
 
 CONNACK, SUBACK = b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x01"
 
@@ -136,6 +137,20 @@ def test_auto_takes_what_the_broker_speaks(
     worker.wait_for(200)
     assert worker.held().values("d") == [float(n) for n in range(200)]
     assert worker.check_account().stored == 200
+
+
+@pytest.mark.parametrize("protocol", ["auto", "3.1.1"])
+def test_the_worker_alone_does_as_its_setting_says(
+    protocol: str, embedded: EmbeddedBroker, part_directory: Path
+) -> None:
+    settings = {
+        "MQTT_URL": embedded.mqtt_url,
+        "MQTT_PROTOCOL": protocol,
+        "MQTT_CLIENT_ID": f"alone-{protocol}",
+        "DATABASE_URL": f"sqlite:///{part_directory}/monitor.db",
+    }
+    with WorkerProcess(part_directory, settings) as worker:
+        assert worker.stop() == 0
 
 
 def test_what_was_not_acknowledged_comes_again_from_a_broker_of_3_1_1(embedded: EmbeddedBroker) -> None:

@@ -12,6 +12,7 @@ from db import account, dead_letters, engine, workers
 from db.account import Tally
 from db.dead_letters import DeadLetter
 from db.workers import Worker as WorkerRow
+from ingest.broker_watch import BrokerWatch, watching
 from ingest.health import Account, Health
 from ingest.ledger import account_of
 from ingest.patience import Backoff
@@ -45,22 +46,18 @@ class Worker:
         timeout_s: float = 1.0,
         lock_wait_s: int = 10,
         dead_letters_max: int = 100_000,
+        watch: bool = False,
     ) -> None:
         self.name = name or f"worker-{root}"
         self.database = engine.create(database_url, timeout_s=timeout_s, lock_wait_s=lock_wait_s)
         self.board = Board(Snapshot(now_ms(), 0, {}))
         address = parse_mqtt_url(broker_url)
         self.vitals = Vitals(str(address), mask_password(database_url), embedded=False)
-        self.subscriber = subscriber(
-            SubscriberSettings(
-                address,
-                self.name,
-                (f"{root}/#",),
-                keep_alive_s=keep_alive_s,
-                connect_timeout_s=1.0,
-                ca_file=ca_file,
-            )
+        connection = SubscriberSettings(
+            address, self.name, (f"{root}/#",), keep_alive_s=keep_alive_s, connect_timeout_s=1.0, ca_file=ca_file
         )
+        self.subscriber = subscriber(connection)
+        self.watch = BrokerWatch(watching(connection, "auto"), self.vitals, Backoff(0.02, 0.2), 0.2) if watch else None
         self.service = Service(
             self.database,
             self.subscriber,
@@ -74,6 +71,7 @@ class Worker:
             ),
             self.board,
             self.vitals,
+            self.watch,
         )
 
     @property

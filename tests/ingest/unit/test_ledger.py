@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from db.account import Tally
 from ingest.health import Account, Counts, Rates
-from ingest.ledger import Ledger, account_of
+from ingest.ledger import Batches, Ledger, account_of
 from tests.ingest.unit.messages import NOW
 
 TALLY = Tally(1, 2, 3, 10, 20, 30)
@@ -83,3 +83,33 @@ def test_a_clock_that_steps_back_makes_no_negative_time() -> None:
     ledger.settle(Tally(stored=1), NOW, NOW)
     ledger.settle(Tally(stored=1), NOW, NOW - 7_200_000)
     assert ledger.rates(NOW).store_ms == 0
+
+
+def test_the_lag_of_the_last_batch_is_told_for_a_minute() -> None:
+    ledger = Ledger()
+    ledger.hold(1, 1, NOW, 3_000)
+    assert ledger.rates(NOW + 999).lag_ms is None, "it is just being stored"
+    ledger.settle(Tally(stored=1), NOW, NOW + 5)
+    assert ledger.rates(NOW + 5).lag_ms == 3_000
+    assert ledger.rates(NOW + 60_005).lag_ms == 3_000
+    assert ledger.rates(NOW + 60_006).lag_ms is None
+
+
+def test_while_a_batch_waits_its_wait_is_added() -> None:
+    ledger = Ledger()
+    ledger.hold(1, 1, NOW, 3_000)
+    assert ledger.rates(NOW + 60_000).lag_ms == 63_000
+    ledger.drop()
+    assert ledger.rates(NOW + 60_000).lag_ms is None
+    ledger.hold(1, 1, NOW)
+    assert ledger.rates(NOW + 60_000).lag_ms == 60_000
+
+
+def test_batches_of_a_time_are_counted() -> None:
+    ledger = Ledger()
+    for second, size in ((0, 20), (0, 10), (1, 20), (2, 500)):
+        ledger.hold(size, size)
+        ledger.settle(Tally(stored=size), NOW, NOW + second * 1_000)
+    begin = NOW - NOW % 1_000
+    assert ledger.batches(begin, begin + 2_000) == Batches(3, 50, 20)
+    assert ledger.batches(begin + 5_000, begin + 9_000) == Batches()
