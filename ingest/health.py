@@ -70,7 +70,10 @@ class DatabaseHealth:
 
 @dataclass(frozen=True, slots=True)
 class ThreadHealth:
-    """One thread of the worker. `restarts` counts how often it died and was started again."""
+    """One thread of the worker. `restarts` counts how often it died and was started again.
+
+    `problem`: why it died, or where it is alive what hinders it.
+    """
 
     name: str
     alive: bool
@@ -80,11 +83,15 @@ class ThreadHealth:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """A worker that runs elsewhere, as its row tells. `heartbeat_age_ms` is measured by the database's clock."""
+    """A worker that runs elsewhere, as its row tells. `heartbeat_age_ms` is measured by the database's clock.
+
+    `keeper`: whether it is the one that takes presence and states, and does the upkeep for all.
+    """
 
     name: str
     heartbeat_age_ms: int
     broker_state: str
+    keeper: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +102,20 @@ class Rates:
     readings_per_minute: int = 0
     store_ms: int | None = None
 
+    def __add__(self, other: Rates) -> Rates:
+        return Rates(
+            self.messages_per_minute + other.messages_per_minute,
+            self.readings_per_minute + other.readings_per_minute,
+            other.store_ms if self.store_ms is None else self.store_ms,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`)."""
+    """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`).
+
+    `keeper`: whether the worker in this process is the keeper; with `off` there is none.
+    """
 
     mode: Literal["thread", "off"]
     started_at: int
@@ -108,6 +125,7 @@ class Health:
     rates: Rates
     threads: tuple[ThreadHealth, ...] = ()
     workers: tuple[WorkerHealth, ...] = ()
+    keeper: bool = False
 
     @property
     def can_store(self) -> bool:

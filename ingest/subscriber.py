@@ -37,7 +37,11 @@ class BrokerAway(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SubscriberSettings:
-    """How to connect. `window` is how many unacknowledged messages we ask for at once; times are seconds."""
+    """How to connect. `window` is how many unacknowledged messages we ask for at once; times are seconds.
+
+    `former_filters` are those that a session kept from before may still have and is to lose. Without `keep_session` the
+    broker forgets us when we leave, and begins with what it retains when we come.
+    """
 
     address: MqttAddress
     client_id: str
@@ -50,6 +54,8 @@ class SubscriberSettings:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    former_filters: tuple[str, ...] = ()
+    keep_session: bool = True
 
 
 class Subscriber(Protocol):
@@ -117,15 +123,7 @@ class Mqtt5Subscriber:
             self._pinged_at = self._subscribed_at = None
             self._send(self._hello().write())
             self._welcome(self._await(mqtt5.ConnAckPacket))
-            filters = [
-                mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS.AT_LEAST_ONCE, retain_as_published=False)
-                for pattern in settings.filters
-            ]
-            self._send(mqtt5.SubscribePacket(1, filters).write())
-            answer = self._await(mqtt5.SubAckPacket)
-            refused = [code.name for code in answer.reason_codes if int(code) >= 128]  # 3.9.3: an error
-            if refused:
-                raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}: {_words(refused[0])}")
+            self._subscribe()
             self._subscribed_at = time.monotonic()
         except OSError as error:
             self.close()
@@ -203,9 +201,9 @@ class Mqtt5Subscriber:
             settings.client_id,
             username=address.username,
             password=address.password.get_secret_value().encode() if address.password else None,
-            clean_start=False,
+            clean_start=not settings.keep_session,
             keep_alive=settings.keep_alive_s,
-            session_expiry_interval=settings.session_expiry_s,
+            session_expiry_interval=settings.session_expiry_s if settings.keep_session else 0,
             receive_max=settings.window,
         )
 
@@ -213,6 +211,22 @@ class Mqtt5Subscriber:
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             raise BrokerAway(f"it refuses us: {_words(answer.reason_code.name)}")
         self._keep_alive_s = float(answer.server_keep_alive or self._settings.keep_alive_s)
+
+    def _subscribe(self) -> None:
+        settings = self._settings
+        filters = [
+            mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS.AT_LEAST_ONCE, retain_as_published=False)
+            for pattern in settings.filters
+        ]
+        self._send(mqtt5.SubscribePacket(1, filters).write())
+        answer = self._await(mqtt5.SubAckPacket)
+        refused = [code.name for code in answer.reason_codes if int(code) >= 128]  # 3.9.3: an error
+        if refused:
+            raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}: {_words(refused[0])}")
+        if settings.former_filters:
+            # After the new ones, so that nothing falls between them. No answer is awaited: rumqttd gives none for a
+            # filter that it does not know.
+            self._send(mqtt5.UnsubscribePacket(2, list(settings.former_filters)).write())
 
     def _await(self, kind: type[_Answer]) -> _Answer:
         """The answer of that kind; messages that come before it wait for the next `receive()`."""

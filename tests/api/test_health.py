@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -39,7 +41,7 @@ def health(
 
 
 def elsewhere(*ages: int) -> Health:
-    workers = tuple(WorkerHealth(f"w{age}", age, "connected") for age in ages)
+    workers = tuple(WorkerHealth(f"w{age}", age, "connected", age == min(ages)) for age in ages)
     broker, database = BrokerHealth("stopped", 1, "mqtt://b"), DatabaseHealth("connected", 1, "mysql://d")
     return Health("off", 1, broker, database, ACCOUNT, Rates(), (), workers)
 
@@ -93,9 +95,15 @@ def test_the_account_adds_up_and_each_worker_is_listed(here: Place, client: Test
     assert [ingest[name] for name in ("received", "stored", "duplicate", "rejected", "waiting")] == [11, 5, 2, 1, 3]
     assert ingest["readings"]["received"] == 22
     assert ingest["workers"] == [
-        {"name": "w7", "heartbeat_age_ms": 7, "broker_state": "connected"},
-        {"name": "w20000", "heartbeat_age_ms": 20_000, "broker_state": "connected"},
+        {"name": "w7", "heartbeat_age_ms": 7, "broker_state": "connected", "keeper": True},
+        {"name": "w20000", "heartbeat_age_ms": 20_000, "broker_state": "connected", "keeper": False},
     ]
+    assert ingest["keeper"] is False, "there is no worker in this process"
+
+
+def test_the_worker_in_this_process_may_be_the_keeper(here: Place, client: TestClient) -> None:
+    here.worker.told = replace(health(), keeper=True)
+    assert client.get("/api/health/").json()["ingest"]["keeper"] is True
 
 
 def test_what_is_away_is_503_with_its_reason(here: Place, client: TestClient) -> None:
