@@ -51,6 +51,7 @@ _DATABASE_SCHEMES = ("sqlite", "mysql+pymysql", "mariadb+pymysql")
 _HELP = {
     "DATABASE_URL": "allowed: sqlite:///data/monitor.db or mysql+pymysql://user:password@host/database",
     "MQTT_URL": "allowed: mqtt://[user:password@]host[:1883] or mqtts://[user:password@]host[:8883]",
+    "MQTT_SHARE_GROUP": "allowed: 1 to 64 characters without '/', '+' and '#', such as workers",
     "TOPIC_ROOT": "allowed: one or more levels without '#', such as iot or +/iot",
     "DISPLAY_TIMEZONE": "allowed: a name such as Europe/Berlin or UTC",
     "TRUSTED_PROXIES": "allowed: addresses or networks with commas between, such as 10.0.0.1,192.168.0.0/16",
@@ -136,6 +137,12 @@ def _check_topic_root(root: str) -> str:
     return root
 
 
+def _check_share_group(group: str | None) -> str | None:
+    if group is not None and (not 1 <= len(group) <= 64 or set(group) & set("/+#") or not group.isprintable()):
+        raise ValueError("is no name of a group")
+    return group
+
+
 def _check_timezone(name: str | None) -> str | None:
     if name is not None:
         try:
@@ -196,7 +203,7 @@ class Settings(BaseSettings):
         default_factory=lambda: f"smart-monitor-{socket.gethostname()}", min_length=1, max_length=100
     )
     mqtt_protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    mqtt_share_group: OptionalText = None
+    mqtt_share_group: Annotated[OptionalText, AfterValidator(_check_share_group)] = None
     mqtt_admin_user: OptionalText = None
     mqtt_admin_password: OptionalSecret = None
     topic_root: Annotated[str, AfterValidator(_check_topic_root)] = "iot"
@@ -251,8 +258,8 @@ class Settings(BaseSettings):
                 yield f"{name.upper()}: there is no file {path}"
         if self.ingest == "off" and self.mqtt_url is None:
             yield "INGEST=off needs MQTT_URL: the workers that run elsewhere need a broker to share"
-        if self.mqtt_share_group is not None:
-            yield "MQTT_SHARE_GROUP: sharing between workers is not supported yet; unset it"
+        if self.mqtt_share_group is not None and self.mqtt_url is None:
+            yield "MQTT_SHARE_GROUP: needs MQTT_URL; the embedded broker has one worker, with nobody to share with"
         if self.require_login == "all":
             yield "REQUIRE_LOGIN: there is no login yet, so 'all' can't be kept; allowed for now: control"
 

@@ -32,10 +32,12 @@ class IngestAnswer(CountsAnswer):
     """The account in messages, the same in readings, and who works.
 
     `mode` is INGEST. With `off` the counts are the sums of the workers elsewhere, each of which stands in `workers`.
+    `keeper`: whether the worker in this process, or that listed one, takes presence and states and does the upkeep.
     """
 
     mode: Literal["thread", "off"]
     started_at: int
+    keeper: bool
     readings: CountsAnswer
     rates: Rates
     threads: list[ThreadHealth]
@@ -90,6 +92,7 @@ def _ingest(health: Health) -> IngestAnswer:
         **_counts(health.account.messages),
         mode=health.mode,
         started_at=health.started_at,
+        keeper=health.keeper,
         readings=CountsAnswer(**_counts(health.account.readings)),
         rates=health.rates,
         threads=list(health.threads),

@@ -111,11 +111,16 @@ def totals(connection: Connection) -> dict[str, Tally]:
     return {worker: Tally(*(int(count) for count in counts)) for worker, *counts in rows}
 
 
-def fold(connection: Connection, worker: str, token: str) -> int:
-    """Fold a worker's batch rows, all but the newest of its present start `token`. Returns how many were folded."""
+def fold(connection: Connection, worker: str, token: str | None) -> int:
+    """Fold a worker's batch rows, all but the newest of its present start `token`. Returns how many were folded.
+
+    `token` None: it ended and has no present start. Should it live after all, and its last commit's answer be lost, it
+    counts that batch once more, as duplicates.
+    """
     columns = (batches.c.token, batches.c.number, batches.c.committed_at, batches.c.seen)
     query = select(*columns, *(batches.c[f.name] for f in fields(Tally))).where(batches.c.worker == worker)
-    rows = connection.execute(query.order_by(batches.c.committed_at)).all()
+    # Locked: the worker itself and the keeper may both be folding, and each row counts once.
+    rows = connection.execute(query.order_by(batches.c.committed_at).with_for_update()).all()
     newest = max((row.number for row in rows if row.token == token), default=None)  # by number: a clock may step back
     rows = [row for row in rows if (row.token, row.number) != (token, newest)]
     if not rows:

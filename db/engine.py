@@ -43,7 +43,7 @@ SQLITE_BUSY_S = 20.0
 
 
 class DatabaseError(Exception):
-    """What db/ raises. The tree: DatabaseError -> DatabaseAway, RefusedRows."""
+    """What db/ raises. The tree: DatabaseError -> DatabaseAway, RefusedRows, leases.LeaseLost."""
 
 
 class DatabaseAway(DatabaseError):

@@ -210,8 +210,11 @@ def records(connection: Connection, device: str | None, limit: int) -> list[Reco
 
 
 def store_latest(connection: Connection, rows: Sequence[Mapping[str, int | float]]) -> None:
-    """Write rows of `latest` (series_id, ts, value, received_at)."""
-    upsert(connection, latest, rows, ("ts", "value", "received_at"))
+    """Write rows of `latest` (series_id, ts, value, received_at), none over one with a later ts.
+
+    Where several workers share a series, one may come with an older reading than another has written.
+    """
+    upsert(connection, latest, rows, ("value", "received_at", "ts"), unless_older="ts")
 
 
 def changed_latest(connection: Connection, received_from: int) -> list[LatestReading]:

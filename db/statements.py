@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Insert, Table, insert
+from sqlalchemy import Connection, Insert, Table, func, insert
 from sqlalchemy.dialects import mysql, sqlite
 
 from db.engine import LARGEST_PACKET
@@ -23,8 +23,18 @@ def insert_ignore(table: Table) -> Insert:
     return statement.prefix_with("IGNORE", dialect="mysql").prefix_with("IGNORE", dialect="mariadb")
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], update: Iterable[str]) -> None:
-    """Insert rows, or where their primary key exists set the `update` columns. Rows go in order of their key."""
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    update: Sequence[str],
+    *,
+    unless_older: str | None = None,
+) -> None:
+    """Insert rows, or where their primary key exists set the `update` columns. Rows go in order of their key.
+
+    `unless_older`: a row with less in this column, the last to be updated, than the one that is there changes nothing.
+    """
     if not rows:
         return
     key = [column.name for column in table.primary_key.columns]
@@ -32,10 +42,17 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
     statement: Insert
     if connection.dialect.name == "sqlite":
         lite = sqlite.insert(table)
-        statement = lite.on_conflict_do_update(index_elements=key, set_={name: lite.excluded[name] for name in update})
+        newer = None if unless_older is None else lite.excluded[unless_older] >= table.c[unless_older]
+        changes = {name: lite.excluded[name] for name in update}
+        statement = lite.on_conflict_do_update(index_elements=key, set_=changes, where=newer)
     else:
         my = mysql.insert(table)
-        statement = my.on_duplicate_key_update({name: my.inserted[name] for name in update})
+        values: list[tuple[str, Any]] = [(name, my.inserted[name]) for name in update]
+        if unless_older is not None:
+            # Columns are set in order, so each compares with the `unless_older` that was there.
+            newer = my.inserted[unless_older] >= table.c[unless_older]
+            values = [(name, func.if_(newer, value, table.c[name])) for name, value in values]
+        statement = my.on_duplicate_key_update(values)
     connection.execute(statement, [dict(row) for row in rows])
 
 

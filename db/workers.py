@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, or_, select, text, update
 
 from db.schema import workers
 from db.statements import upsert
@@ -96,3 +96,10 @@ def every(connection: Connection) -> list[Worker]:
         Worker(Heartbeat(*row[:7]), max(0, now - row.heartbeat_at), row.stopped_at is not None)
         for row in connection.execute(query)
     ]
+
+
+def silent(connection: Connection, for_ms: int) -> list[str]:
+    """Names of workers that stopped, or gave no sign of life for so long, by name."""
+    columns = workers.c
+    gone = or_(columns.stopped_at.is_not(None), columns.heartbeat_at <= now_ms(connection) - for_ms)
+    return list(connection.scalars(select(columns.name).where(gone).order_by(columns.name)))

@@ -138,7 +138,13 @@ class BrokerWatch:
 def watching(worker: SubscriberSettings, protocol: Literal["auto", "5", "3.1.1"]) -> Subscriber:
     """The connection for it, beside the worker's: nothing is kept for it, and nothing of it is to be acknowledged."""
     settings = replace(
-        worker, client_id=f"{worker.client_id}-watch", filters=TOPICS, persistent=False, qos=0, connect_timeout_s=2.0
+        worker,
+        client_id=f"{worker.client_id}-watch",
+        filters=TOPICS,
+        former_filters=(),
+        persistent=False,
+        qos=0,
+        connect_timeout_s=2.0,
     )
     return make_subscriber(settings, protocol)
 

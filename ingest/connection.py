@@ -36,7 +36,8 @@ class SubscriberSettings:
     """How to connect. `window` is how many unacknowledged messages we ask for at once; times are seconds.
 
     `persistent`: the broker keeps what comes while we are away. Without, nothing waits for us, nor is it to be
-    acknowledged where `qos` is 0.
+    acknowledged where `qos` is 0. `former_filters` are those that a session kept from before may still have and is to
+    lose.
     """
 
     address: MqttAddress
@@ -52,6 +53,7 @@ class SubscriberSettings:
     key_file: Path | None = None
     persistent: bool = True
     qos: Literal[0, 1] = 1
+    former_filters: tuple[str, ...] = ()
 
 
 class BrokerConnection:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from db import account, dead_letters, devices, migrations, readings, workers
+from db import account, dead_letters, devices, leases, migrations, readings, workers
 from db.engine import Connection, DatabaseAway, Engine, facts, reading
 from ingest import restore
 from ingest.guard import guarded
@@ -146,8 +146,15 @@ class Follower:
             Counts(waiting=sum(w.heartbeat.waiting_readings for w in known)),
         )
         self._account = sum((account_of(tally) for tally in counts.values()), waiting)
+        keeper = leases.holder(connection, leases.KEEPER)
+        fresh = None if keeper is None or keeper.age_ms > SILENT_AFTER_MS else keeper.token
         self._workers = tuple(
-            WorkerHealth(w.heartbeat.name, w.age_ms, "stopped" if w.stopped else w.heartbeat.broker_state)
+            WorkerHealth(
+                w.heartbeat.name,
+                w.age_ms,
+                "stopped" if w.stopped else w.heartbeat.broker_state,
+                w.heartbeat.token == fresh,
+            )
             for w in known
         )
         lags = [w.heartbeat.lag_ms for w in known if w.age_ms < SILENT_AFTER_MS and w.heartbeat.lag_ms is not None]

@@ -89,7 +89,10 @@ class DatabaseHealth:
 
 @dataclass(frozen=True, slots=True)
 class ThreadHealth:
-    """One thread of the worker. `restarts` counts how often it died and was started again."""
+    """One thread of the worker. `restarts` counts how often it died and was started again.
+
+    `problem`: why it died, or where it is alive what hinders it.
+    """
 
     name: str
     alive: bool
@@ -99,11 +102,15 @@ class ThreadHealth:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """A worker that runs elsewhere, as its row tells. `heartbeat_age_ms` is measured by the database's clock."""
+    """A worker that runs elsewhere, as its row tells. `heartbeat_age_ms` is measured by the database's clock.
+
+    `keeper`: whether it is the one that takes presence and states, and does the upkeep for all.
+    """
 
     name: str
     heartbeat_age_ms: int
     broker_state: str
+    keeper: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,14 @@ class Rates:
     store_ms: int | None = None
     lag_ms: int | None = None
 
+    def __add__(self, other: Rates) -> Rates:
+        return Rates(
+            self.messages_per_minute + other.messages_per_minute,
+            self.readings_per_minute + other.readings_per_minute,
+            other.store_ms if self.store_ms is None else self.store_ms,
+            other.lag_ms if self.lag_ms is None else self.lag_ms,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
@@ -130,7 +145,10 @@ class DeadLetters:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`)."""
+    """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`).
+
+    `keeper`: whether the worker in this process is the keeper; with `off` there is none.
+    """
 
     mode: Literal["thread", "off"]
     started_at: int
@@ -141,6 +159,7 @@ class Health:
     threads: tuple[ThreadHealth, ...] = ()
     workers: tuple[WorkerHealth, ...] = ()
     dead_letters: DeadLetters = DeadLetters()
+    keeper: bool = False
 
     @property
     def can_store(self) -> bool:

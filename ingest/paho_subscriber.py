@@ -134,6 +134,8 @@ class PahoSubscriber:
             self._await(lambda: self._granted is not None)
             if any(code.is_failure for code in self._granted or ()):
                 raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}")
+            if settings.former_filters:
+                self._client.unsubscribe(list(settings.former_filters))
             self._connection.subscribed(settings.keep_alive_s)
         except BrokerAway:
             self.close()

@@ -51,7 +51,7 @@ class Replay:
         self._engine = engine
         self._worker, self._token = worker, secrets.token_hex(8)
         self._root, self._largest_payload = root, largest_payload
-        self._writer = Writer(engine, worker, self._token, self._settle)
+        self._writer = Writer(engine, worker, self._token, keep_letters=self._settle)
         self._in_hand: StoredDeadLetter | None = None
         self._stays = ""
 

@@ -21,14 +21,16 @@ from db.engine import DatabaseAway, Engine, facts, writing
 from db.workers import Heartbeat
 from ingest import restore
 from ingest.broker_watch import BrokerWatch
-from ingest.dialects import native
+from ingest.dialects import native, topics
 from ingest.dialects.decoded import Decoded
 from ingest.guard import guarded
-from ingest.health import Health
+from ingest.health import Account, Health, Rates
+from ingest.keeper import SUFFIX, Keeper
 from ingest.lag import lag_ms
 from ingest.ledger import Ledger
 from ingest.message import Message
 from ingest.patience import Backoff, Stopped, until_it_works
+from ingest.reports import THREAD, Reports, ReportSettings
 from ingest.snapshot import Board, apply
 from ingest.subscriber import BrokerAway, Subscriber
 from ingest.upkeep import Upkeep, UpkeepSettings
@@ -55,7 +57,11 @@ class WorkerSettings:
 
 
 class Service:
-    """One worker. Make it, `start()`, and later `stop()`; it can't be started twice."""
+    """One worker. Make it, `start()`, and later `stop()`; it can't be started twice.
+
+    `reports`: the keeper's own connection for status, about and state, where telemetry is shared among workers; None
+    where everything comes by the one connection.
+    """
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Service:
         settings: WorkerSettings,
         board: Board,
         vitals: Vitals,
+        reports: Subscriber | None = None,
         watch: BrokerWatch | None = None,
     ) -> None:
         self._engine = engine
@@ -76,21 +83,30 @@ class Service:
         self._watch = watch
         self._ledger = Ledger()
         self._writer = Writer(engine, settings.name, self._token)
-        self._upkeep = Upkeep(engine, settings.upkeep, vitals, self._heartbeat)
+        self._keeper = Keeper(settings.name, self._token, settings.upkeep.lease_s)
+        self._upkeep = Upkeep(engine, settings.upkeep, vitals, self._heartbeat, self._keeper)
+        self._reports = None if reports is None else self._make_reports(reports)
         self._flushed_version = 0
         self._flush_at = 0.0
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._drain_until = 0.0
+        runs = {"ingest": self._ingest, "upkeep": self._keep_house}
+        if self._reports is not None:
+            runs[THREAD] = self._reports.run
         self._threads = [
-            threading.Thread(target=self._guard, args=("ingest", self._ingest), name="ingest", daemon=True),
-            threading.Thread(target=self._guard, args=("upkeep", self._keep_house), name="upkeep", daemon=True),
+            threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True) for name, run in runs.items()
         ]
         if watch is not None:
             listen = partial(watch.run, self._ledger.batches, self._stopping)
             self._threads.append(
                 threading.Thread(target=self._guard, args=("broker-watch", listen), name="broker-watch", daemon=True)
             )
+
+    def _make_reports(self, subscriber: Subscriber) -> Reports:
+        settings = self._settings
+        how = ReportSettings(settings.name, self._token, self._understand, settings.backoff, settings.flush_s)
+        return Reports(self._engine, subscriber, how, self._keeper, self._board, self._vitals)
 
     def start(self) -> None:
         """Start the threads. Returns at once; waiting for database and broker is theirs."""
@@ -108,7 +124,10 @@ class Service:
             return
         self._drain_until = time.monotonic() + drain_s
         self._stopping.set()
+        self._keeper.close()
         self._subscriber.wake()
+        if self._reports is not None:
+            self._reports.wake()
         if self._watch is not None:
             self._watch.wake()
         deadline = time.monotonic() + timeout_s
@@ -118,7 +137,9 @@ class Service:
                 log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
         if not self._threads[0].is_alive():
             self._subscriber.release()
-        held = self._ledger.account
+        if self._reports is not None and not self._threads[2].is_alive():
+            self._reports.release()
+        held = self._account()
         log.info("The account: in messages, %s; in readings, %s.", held.messages, held.readings)
 
     def health(self) -> Health:
@@ -128,11 +149,18 @@ class Service:
             self._started_at,
             self._vitals.broker if self._watch is None else self._watch.over(self._vitals.broker),
             self._vitals.database,
-            self._ledger.account,
-            self._ledger.rates(now_ms()),
+            self._account(),
+            sum((ledger.rates(now_ms()) for ledger in self._ledgers()), Rates()),
             self._vitals.threads,
+            keeper=self._keeper.holds,
             dead_letters=self._vitals.dead_letters,
         )
+
+    def _ledgers(self) -> list[Ledger]:
+        return [self._ledger, *([self._reports.ledger] if self._reports is not None else [])]
+
+    def _account(self) -> Account:
+        return sum((ledger.account for ledger in self._ledgers()), Account())
 
     # Threads
 
@@ -141,7 +169,9 @@ class Service:
 
     def _keep_house(self) -> None:
         self._upkeep.run(self._ready, self._stopping)
-        self._threads[0].join()  # its last batch is to be in the account that is folded
+        for thread in self._threads:  # their last batches are to be in the account that is folded
+            if thread is not threading.current_thread():
+                thread.join()
         if self._vitals.database.state == "connected":
             self._upkeep.farewell()
 
@@ -183,13 +213,20 @@ class Service:
         """Bring the tables up to date and learn what is there. Raises DatabaseAway."""
         migrations.apply(self._engine)
         with writing(self._engine) as connection:
-            self._ledger.load(account.totals(connection).get(self._settings.name, account.Tally()))
+            self._load_account(account.totals(connection))
             self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
             self._vitals.database_connected(facts(connection))
-            restored = restore.snapshot(connection, self._board.current, now_ms())
+            self._board.update(lambda current: restore.snapshot(connection, current, now_ms()))
         self._writer.load()
-        self._board.swap(restored)
         self._flushed_version = 0
+
+    def _load_account(self, tallies: dict[str, account.Tally]) -> None:
+        mine = tallies.get(self._settings.name, account.Tally())
+        if self._reports is None:  # what it took as the keeper, while it shared with others, is its own all the same
+            mine += tallies.get(f"{self._settings.name}{SUFFIX}", account.Tally())
+        elif not self._ready.is_set():  # from then on the keeper's thread counts for itself
+            self._reports.load(tallies)
+        self._ledger.load(mine)
 
     def _connect(self) -> None:
         def lost(error: Exception) -> None:
@@ -223,6 +260,11 @@ class Service:
         self._subscriber.acknowledge(messages)
 
     def _decode(self, message: Message) -> Decoded | None:
+        if self._reports is not None and topics.is_report(message.topic, self._settings.topic_root):
+            return None  # the keeper's, who has it by its own connection
+        return self._understand(message)
+
+    def _understand(self, message: Message) -> Decoded | None:
         try:
             return native.decode(message, self._settings.topic_root, self._settings.largest_payload)
         except Exception as error:
@@ -231,9 +273,7 @@ class Service:
             return Decoded(message, problems=(f"it can't be decoded: {type(error).__name__}",))
 
     def _show(self, outcome: Outcome) -> None:
-        changed = apply(self._board.current, outcome.changes)
-        if changed is not self._board.current:
-            self._board.swap(changed)
+        self._board.update(lambda current: apply(current, outcome.changes))
 
     def _until_stored(self, what: Callable[[], T]) -> T:
         """Try until the database takes it, keeping the broker's connection alive. Raises Stopped."""
@@ -277,7 +317,7 @@ class Service:
         self._flushed_version = current.version
 
     def _heartbeat(self) -> Heartbeat:
-        waiting = self._ledger.account
+        waiting = self._account()
         return Heartbeat(
             self._settings.name,
             self._token,

@@ -215,11 +215,12 @@ class _Draft:
 
 @dataclass(slots=True)
 class Board:
-    """Where the current snapshot hangs: one writer swaps it, anyone reads it, and who asked is told of each swap."""
+    """Where the current snapshot hangs: writers update it, anyone reads it, and who asked is told of each change."""
 
     _current: Snapshot
     _listeners: tuple[Callable[[], None], ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _updating: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def current(self) -> Snapshot:
@@ -227,9 +228,16 @@ class Board:
         return self._current
 
     def swap(self, snapshot: Snapshot) -> None:
-        """Hang up the next one and tell the listeners. Called by the one writer alone."""
+        """Hang up the next one and tell the listeners. Called where there is one writer alone."""
         self._current = snapshot
         self.notify()
+
+    def update(self, change: Callable[[Snapshot], Snapshot]) -> None:
+        """Hang up what `change` makes of the current one, one writer at a time: none works on what is outdated."""
+        with self._updating:
+            changed = change(self._current)
+            if changed is not self._current:
+                self.swap(changed)
 
     def notify(self) -> None:
         """Tell the listeners to look: at the next snapshot, or at the server's end."""

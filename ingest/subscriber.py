@@ -98,15 +98,7 @@ class Mqtt5Subscriber:
             self._welcomed = False
             self._connection.send(self._hello().write())
             keep_alive_s = self._welcome()
-            filters = [
-                mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS(settings.qos), retain_as_published=False)
-                for pattern in settings.filters
-            ]
-            self._connection.send(mqtt5.SubscribePacket(1, filters).write())
-            answer = self._await(mqtt5.SubAckPacket)
-            refused = [code.name for code in answer.reason_codes if int(code) >= 128]  # 3.9.3: an error
-            if refused:
-                raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}: {_words(refused[0])}")
+            self._subscribe()
             self._connection.subscribed(keep_alive_s)
         except BrokerAway:
             self.close()
@@ -175,6 +167,22 @@ class Mqtt5Subscriber:
             raise BrokerAway(f"it refuses us: {_words(answer.reason_code.name)}")
         self._welcomed = True
         return float(answer.server_keep_alive or self._settings.keep_alive_s)
+
+    def _subscribe(self) -> None:
+        settings = self._settings
+        filters = [
+            mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS(settings.qos), retain_as_published=False)
+            for pattern in settings.filters
+        ]
+        self._connection.send(mqtt5.SubscribePacket(1, filters).write())
+        answer = self._await(mqtt5.SubAckPacket)
+        refused = [code.name for code in answer.reason_codes if int(code) >= 128]  # 3.9.3: an error
+        if refused:
+            raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}: {_words(refused[0])}")
+        if settings.former_filters:
+            # After the new ones, so that nothing falls between them. No answer is awaited: rumqttd gives none for a
+            # filter that it does not know.
+            self._connection.send(mqtt5.UnsubscribePacket(2, list(settings.former_filters)).write())
 
     def _await(self, kind: type[_Answer]) -> _Answer:
         """The answer of that kind; messages that come before it wait for the next `receive()`."""

@@ -57,6 +57,8 @@ class Vitals:
         self._threads: dict[str, ThreadHealth] = {}
         self._dead_letters = DeadLetters()
         self._broker_outage, self._database_outage = _Outage(), _Outage()
+        self._hindrances: dict[str, _Outage] = {}
+        self._well_since: dict[str, int] = {}
         #: Who can't use the database now: that one thread can is no comfort to another.
         self._database_lost_by: set[str] = set()
 
@@ -150,6 +152,20 @@ class Vitals:
             known = self._threads.get(name)
             restarts = 0 if known is None else known.restarts + 1
             self._threads[name] = ThreadHealth(name, True, restarts)
+
+    def thread_hindered(self, name: str, problem: str | None) -> None:
+        """A living thread can't do its work, for this reason; None: it can. Said as the broker's losses are."""
+        with self._lock:
+            known, now = self._threads.get(name) or ThreadHealth(name, True, 0), now_ms()
+            outage = self._hindrances.setdefault(name, _Outage(open=False))
+            if problem is None:
+                if known.problem is not None:
+                    self._well_since[name] = now
+                    if outage.ends():
+                        log.info("Thread %s works again.", name)
+            elif outage.is_news(problem, now - self._well_since.get(name, 0) if known.problem is None else None):
+                log.warning("Thread %s can't work: %s. Trying again until it can.", name, problem)
+            self._threads[name] = replace(known, problem=problem)
 
     def thread_died(self, name: str, problem: str | None) -> None:
         """A thread ended: by itself with a problem, or as it was told."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Final
 
 from db import account, dead_letters, devices, readings, receipts
 from db.account import BatchKey, Tally
 from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
+from db.leases import LeaseLost
 from ingest.dialects.decoded import Decoded
 from ingest.placement import Boot, Ids, Known, Placed, place
 from ingest.snapshot import AboutChange, Change, StateChange, StatusChange
@@ -67,10 +69,21 @@ def _keep(connection: Connection, _piece: Sequence[Decoded], placed: Placed) -> 
 
 
 class Writer:
-    """Stores batches. One thread uses it; on an error that may pass, hand it the same batch again."""
+    """Stores batches. One thread uses it; on an error that may pass, hand it the same batch again.
 
-    def __init__(self, engine: Engine, worker: str, token: str, keep_letters: KeepLetters = _keep) -> None:
-        self._engine = engine
+    `fence` is asked at the beginning of each transaction, and raises LeaseLost where this one may not write.
+    `keep_letters` takes the dead letters of a piece, in the transaction that stores it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        worker: str,
+        token: str,
+        fence: Callable[[Connection], None] | None = None,
+        keep_letters: KeepLetters = _keep,
+    ) -> None:
+        self._engine, self._fence = engine, fence
         self._worker, self._token = worker, token
         self._keep_letters = keep_letters
         self._number = 0
@@ -111,6 +124,7 @@ class Writer:
 
         Raises:
             DatabaseAway: If the database can't store now.
+            LeaseLost: If the fence says so; the rest of the batch is not stored, and `load()` forgets it.
         """
         if not self._pending:
             self._pending, self._done = [batch], Outcome()
@@ -118,7 +132,7 @@ class Writer:
             piece = self._pending[-1]
             try:
                 outcome = self._store_piece(piece, now_ms)
-            except DatabaseAway:
+            except (DatabaseAway, LeaseLost):
                 raise
             except RefusedRows as refusal:
                 self._replace(piece, f"the database refuses it: {refusal}")
@@ -155,6 +169,8 @@ class Writer:
         look_first = any(d.message.redelivered or d.message.retained for d in piece)
         for round_number in range(_ROUNDS):
             with writing(self._engine) as connection:
+                if self._fence is not None:
+                    self._fence(connection)
                 ids = self._ids(connection, piece, now_ms)
                 if look_first:
                     known = self._look(connection, piece, ids, known)
@@ -254,9 +270,9 @@ def _insert(connection: Connection, placed: Placed, now_ms: int) -> bool:
 
 
 def _store_rest(connection: Connection, piece: Sequence[Decoded], ids: Ids, placed: Placed) -> None:
-    for decoded in piece:
-        if decoded.report is None:
-            continue
+    reports = [(decoded.report.device, decoded) for decoded in piece if decoded.report is not None]
+    # By device, each one's in order of arrival: the flush of another thread or worker locks their rows by name too.
+    for _, decoded in sorted(reports, key=itemgetter(0)):
         at = decoded.message.received_at
         match decoded.report:
             case Status() as status:

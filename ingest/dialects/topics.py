@@ -51,6 +51,19 @@ def parse(topic: str, root: str) -> Topic:
     return _three_levels(device, rest[1], rest[2])
 
 
+def report_filters(root: str) -> tuple[str, ...]:
+    """What to subscribe to for all status, about and state under `root`, and nothing else."""
+    return f"{root}/+/status", f"{root}/+/about", f"{root}/+/+/state"
+
+
+def is_report(topic: str, root: str) -> bool:
+    """Whether one of `report_filters` matches a topic under `root`. Quick: the telemetry of all devices is asked."""
+    if not topic.endswith(("/status", "/about", "/state")):
+        return False
+    levels_below = topic.count("/") - root.count("/")
+    return levels_below == (3 if topic.endswith("/state") else 2)
+
+
 def checked_name(what: str, name: str) -> str:
     """The name, if it keeps to the pattern. Raises UnknownTopic with what it is the name of."""
     if not _NAME.fullmatch(name):

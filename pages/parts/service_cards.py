@@ -12,6 +12,7 @@ from ingest.health import Health, State, WorkerHealth
 from pages.parts.format import age, count, exact, moment, span, things
 
 _SHAPES: Final = {"connected": "online", "connecting": "late", "stopped": "silent", "running": "online"}
+_KEEPER: Final = "Keeper: takes presence and states, does the upkeep"
 #: What a broker lets through unacknowledged; below this it slows a busy system down much.
 _NARROW_WINDOW: Final = 100
 _UNKNOWN: Final = "\N{EN DASH}"
@@ -85,8 +86,13 @@ def _worker(health: Health) -> Part:
         for thread in health.threads
         if not thread.alive
     )
+    trouble += tuple(f"{t.name}: {t.problem}." for t in health.threads if t.alive and t.problem)
     restarts = sum(thread.restarts for thread in health.threads)
-    lines = (", ".join(thread.name for thread in health.threads), f"{count(restarts)} restarts" if restarts else "")
+    lines = (
+        ", ".join(thread.name for thread in health.threads),
+        _KEEPER if health.keeper else "",
+        f"{count(restarts)} restarts" if restarts else "",
+    )
     state: State | str = "running" if alive and health.threads else "stopped"
     return Part("Worker", state, health.started_at, trouble, tuple(filter(None, lines)))
 
@@ -96,7 +102,13 @@ def _remote(worker: WorkerHealth, now: int, zone: tzinfo) -> Part:
     fresh = worker.heartbeat_age_ms < 10_000
     state = "running" if fresh else "stopped"
     trouble = () if fresh and worker.broker_state == "connected" else (f"Its broker: {worker.broker_state}.",)
-    return Part(f"Worker {worker.name}", state, now - worker.heartbeat_age_ms, trouble, (heard,))
+    return Part(
+        f"Worker {worker.name}",
+        state,
+        now - worker.heartbeat_age_ms,
+        trouble,
+        (heard, *([_KEEPER] if worker.keeper else [])),
+    )
 
 
 def parts_html(health: Health, now: int, zone: tzinfo) -> str:

@@ -41,7 +41,7 @@ def health(
 
 
 def elsewhere(*ages: int) -> Health:
-    workers = tuple(WorkerHealth(f"w{age}", age, "connected") for age in ages)
+    workers = tuple(WorkerHealth(f"w{age}", age, "connected", age == min(ages)) for age in ages)
     broker, database = BrokerHealth("stopped", 1, "mqtt://b"), DatabaseHealth("connected", 1, "mysql://d")
     return Health("off", 1, broker, database, ACCOUNT, Rates(), (), workers)
 
@@ -105,9 +105,15 @@ def test_the_account_adds_up_and_each_worker_is_listed(here: Place, client: Test
     assert [ingest[name] for name in ("received", "stored", "duplicate", "rejected", "waiting")] == [11, 5, 2, 1, 3]
     assert ingest["readings"]["received"] == 22
     assert ingest["workers"] == [
-        {"name": "w7", "heartbeat_age_ms": 7, "broker_state": "connected"},
-        {"name": "w20000", "heartbeat_age_ms": 20_000, "broker_state": "connected"},
+        {"name": "w7", "heartbeat_age_ms": 7, "broker_state": "connected", "keeper": True},
+        {"name": "w20000", "heartbeat_age_ms": 20_000, "broker_state": "connected", "keeper": False},
     ]
+    assert ingest["keeper"] is False, "there is no worker in this process"
+
+
+def test_the_worker_in_this_process_may_be_the_keeper(here: Place, client: TestClient) -> None:
+    here.worker.told = replace(health(), keeper=True)
+    assert client.get("/api/health/").json()["ingest"]["keeper"] is True
 
 
 def test_dead_letters_are_told_from_memory(here: Place, client: TestClient) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import astuple
 from itertools import pairwise
@@ -37,7 +38,7 @@ def _totals(engine: Engine) -> dict[str, Tally]:
         return account.totals(connection)
 
 
-def _fold(engine: Engine, worker: str = "w", token: str = TOKEN) -> int:
+def _fold(engine: Engine, worker: str = "w", token: str | None = TOKEN) -> int:
     with writing(engine) as connection:
         return account.fold(connection, worker, token)
 
@@ -255,3 +256,32 @@ def test_a_gap_that_is_filled_is_missing_no_more(engine: Engine, kitchen: int) -
     with reading(engine) as connection:
         assert account.missing(connection, 10) == []
     assert _seen(engine) == [(1, 9, NOW)]
+
+
+def test_of_one_that_ended_every_row_is_folded(engine: Engine) -> None:
+    for number in range(3):
+        assert _claim(engine, number, ranges=[(1, "a", number, number)])
+    assert _fold(engine, token=None) == 3
+    assert _count(engine, "batches") == 0
+    assert _totals(engine) == {"w": TALLY + TALLY + TALLY}
+    assert [row[:2] for row in _seen(engine)] == [(0, 2)]
+
+
+def test_two_who_fold_the_same_rows_at_once_count_them_once(engine: Engine) -> None:
+    for number in range(50):
+        assert _claim(engine, number)
+    before = _totals(engine)
+    barrier = threading.Barrier(2)
+    folded: list[int] = []
+
+    def fold(token: str | None) -> None:
+        barrier.wait(10)
+        folded.append(_fold(engine, token=token))
+
+    threads = [threading.Thread(target=fold, args=(token,)) for token in (TOKEN, None)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(folded) == 50
+    assert _totals(engine) == before

@@ -246,3 +246,20 @@ def test_rows_are_counted_and_a_series_is_read_from_its_end(engine: Engine, temp
         assert readings.count(connection) == 6
         assert readings.last_times(connection, temperature, 3) == [NOW + 4, NOW + 3, NOW + 2]
         assert list(readings.values(connection, temperature)) == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_latest_never_goes_back(engine: Engine, temperature: int) -> None:
+    """Of two workers that share a series, the one with the older reading may write last."""
+    newest = {"series_id": temperature, "ts": NOW + 5, "value": 5.0, "received_at": NOW + 6}
+    older = {"series_id": temperature, "ts": NOW, "value": 1.0, "received_at": NOW + 9}
+    for row in (newest, older):
+        with writing(engine) as connection:
+            readings.store_latest(connection, [row])
+    again = newest | {"received_at": NOW + 7}
+    with reading(engine) as connection:
+        found = readings.changed_latest(connection, 0)
+    assert found == [LatestReading("kitchen", "temperature", None, NOW + 5, 5.0, NOW + 6)]
+    with writing(engine) as connection:
+        readings.store_latest(connection, [again])
+    with reading(engine) as connection:
+        assert [row.received_at for row in readings.changed_latest(connection, 0)] == [NOW + 7]

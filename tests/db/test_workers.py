@@ -86,3 +86,19 @@ def test_a_worker_silent_for_a_day_is_forgotten(engine: Engine) -> None:
     assert len(_every(engine)) == 1
     _make_older(engine, FORGOTTEN_AFTER_MS + 1)
     assert _every(engine) == []
+
+
+def _silent(engine: Engine, for_ms: int) -> list[str]:
+    with reading(engine) as connection:
+        return workers.silent(connection, for_ms)
+
+
+def test_silent_are_those_that_stopped_and_those_not_heard_of(engine: Engine) -> None:
+    _beat(engine, BEAT)
+    _make_older(engine, 60_000)
+    _beat(engine, replace(BEAT, name="cellar"))
+    assert _silent(engine, 120_000) == []
+    assert _silent(engine, 30_000) == ["attic"]
+    with writing(engine) as connection:
+        workers.stop(connection, "cellar", "token-1")
+    assert _silent(engine, 120_000) == ["cellar"]

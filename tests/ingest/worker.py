@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import text
@@ -13,7 +13,9 @@ from db.account import Tally
 from db.dead_letters import DeadLetter
 from db.workers import Worker as WorkerRow
 from ingest.broker_watch import BrokerWatch, watching
+from ingest.dialects import topics
 from ingest.health import Account, Health
+from ingest.keeper import SUFFIX
 from ingest.ledger import account_of
 from ingest.patience import Backoff
 from ingest.service import Service, WorkerSettings
@@ -47,6 +49,9 @@ class Worker:
         lock_wait_s: int = 10,
         dead_letters_max: int = 100_000,
         watch: bool = False,
+        group: str = "",
+        lease_s: float = 10.0,
+        dead_after_s: float = 3600.0,
     ) -> None:
         self.name = name or f"worker-{root}"
         self.database = engine.create(database_url, timeout_s=timeout_s, lock_wait_s=lock_wait_s)
@@ -54,7 +59,21 @@ class Worker:
         address = parse_mqtt_url(broker_url)
         self.vitals = Vitals(str(address), mask_password(database_url), embedded=False)
         connection = SubscriberSettings(
-            address, self.name, (f"{root}/#",), keep_alive_s=keep_alive_s, connect_timeout_s=1.0, ca_file=ca_file
+            address,
+            self.name,
+            (f"$share/{group}/{root}/#" if group else f"{root}/#",),
+            keep_alive_s=keep_alive_s,
+            connect_timeout_s=1.0,
+            ca_file=ca_file,
+            former_filters=(f"{root}/#",) if group else (),
+        )
+        self.subscriber = subscriber(connection)
+        second = replace(
+            connection,
+            client_id=f"{self.name}{SUFFIX}",
+            filters=topics.report_filters(root),
+            former_filters=(),
+            persistent=False,
         )
         self.subscriber = subscriber(connection)
         self.watch = BrokerWatch(watching(connection, "auto"), self.vitals, Backoff(0.02, 0.2), 0.2) if watch else None
@@ -67,11 +86,14 @@ class Worker:
                 backoff=Backoff(0.02, 0.2),
                 flush_s=flush_s,
                 quiet_s=0.05,
-                upkeep=UpkeepSettings(heartbeat_s=heartbeat_s, fold_s=0.3, dead_letters_max=dead_letters_max),
+                upkeep=UpkeepSettings(
+                    heartbeat_s, 0.3, dead_letters_max=dead_letters_max, lease_s=lease_s, dead_after_s=dead_after_s
+                ),
             ),
             self.board,
             self.vitals,
-            self.watch,
+            reports=subscriber(second) if group else None,
+            watch=self.watch,
         )
 
     @property
@@ -95,10 +117,15 @@ class Worker:
 
     def check_account(self) -> Tally:
         """The account of this worker, once it was checked against memory and tables. Other workers have none here."""
-        held = eventually(self._agreed, what="an account in memory as in the database")
-        assert held is not None
+        held = self.agreed()
         assert held.tally.readings_stored == len(held.rows)
         return held.tally
+
+    def agreed(self) -> Held:
+        """What the database holds, once this worker's account stands there as in memory."""
+        held = eventually(self._agreed, what="an account in memory as in the database")
+        assert held is not None
+        return held
 
     def _agreed(self) -> Held | None:
         held = self.held()
@@ -117,6 +144,7 @@ class Worker:
     def held(self) -> Held:
         """What the database holds now."""
         with engine.reading(self.database) as connection:
+            tallies = account.totals(connection)
             rows = connection.execute(
                 text(
                     "SELECT d.name, s.metric, r.ts, r.value FROM readings r JOIN series s ON s.id = r.series_id "
@@ -126,7 +154,7 @@ class Worker:
             return Held(
                 [(row[0], row[1], row[2], row[3]) for row in rows],
                 [stored.letter for stored in reversed(dead_letters.newest(connection, 1000))],
-                account.totals(connection).get(self.name, Tally()),
+                sum((tallies.get(part, Tally()) for part in (self.name, f"{self.name}{SUFFIX}")), Tally()),
             )
 
 

@@ -95,3 +95,17 @@ def test_a_narrow_window_is_told() -> None:
     broker, *_ = parts(replace(WELL, broker=replace(WELL.broker, window=20)), NOW, ZONE)
 
     assert "max_inflight_messages" in broker.trouble[0]
+
+
+def test_the_keeper_is_named_on_its_card() -> None:
+    elsewhere = (WorkerHealth("a", 900, "connected", True), WorkerHealth("b", 900, "connected"))
+    *_, keeper, other = parts(replace(WELL, mode="off", threads=(), workers=elsewhere), NOW, ZONE)
+    assert any("Keeper" in line for line in keeper.lines)
+    assert not any("Keeper" in line for line in other.lines)
+    *_, worker = parts(replace(WELL, keeper=True), NOW, ZONE)
+    assert any("Keeper" in line for line in worker.lines)
+
+
+def test_a_thread_that_lives_and_can_not_work_is_told() -> None:
+    *_, worker = parts(replace(WELL, threads=(ThreadHealth("keeper", True, 0, "refused"),)), NOW, ZONE)
+    assert (worker.state, worker.trouble) == ("running", ("keeper: refused.",))

@@ -116,7 +116,11 @@ BAD = [
     ("MQTT_URL", "mqtt://h:x", "port"),
     ("MQTT_CA_FILE", "missing.pem", "missing.pem"),
     ("MQTT_PROTOCOL", "4", "auto"),
-    ("MQTT_SHARE_GROUP", "workers", "not supported yet"),
+    ("MQTT_SHARE_GROUP", "workers", "needs MQTT_URL"),
+    ("MQTT_SHARE_GROUP", "a/b", "without '/'"),
+    ("MQTT_SHARE_GROUP", "a+", "without '/'"),
+    ("MQTT_SHARE_GROUP", "#", "without '/'"),
+    ("MQTT_SHARE_GROUP", "g" * 65, "1 to 64"),
     ("TOPIC_ROOT", "iot/#", "iot or +/iot"),
     ("TOPIC_ROOT", "/iot", "iot or +/iot"),
     ("TOPIC_ROOT", "iot/", "iot or +/iot"),
@@ -148,6 +152,11 @@ BAD = [
     ("TRUSTED_PROXIES", "10.0.0.1,somewhere", "192.168.0.0/16"),
     ("LOG_LEVEL", "loud", "'warning'"),
 ]
+
+
+def test_a_group_beside_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_environment(monkeypatch, MQTT_URL="mqtt://broker.example", MQTT_SHARE_GROUP="work ers")
+    assert load().mqtt_share_group == "work ers"
 
 
 @pytest.mark.parametrize(("name", "given", "hint"), BAD)

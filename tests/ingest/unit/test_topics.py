@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.dialects.topics import Topic, UnknownTopic, parse
+from ingest.dialects.topics import Topic, UnknownTopic, is_report, parse, report_filters
 
 LONGEST = "d" * 64
 
@@ -76,3 +76,27 @@ def test_any_topic_is_known_or_unknown(topic: str) -> None:
     except UnknownTopic:
         return
     assert topic.startswith(f"iot/{found.device}/")
+
+
+_LEVELS = st.lists(st.sampled_from(["iot", "site", "status", "about", "state", "led", ""]), min_size=1, max_size=6)
+
+
+def _matches(pattern: str, topic: str) -> bool:
+    """MQTT 5, section 4.7, for patterns without '#'."""
+    wanted, levels = pattern.split("/"), topic.split("/")
+    return len(wanted) == len(levels) and all(w in ("+", level) for w, level in zip(wanted, levels, strict=True))
+
+
+@given(_LEVELS.map("/".join), st.sampled_from(["iot", "+/iot", "home/iot"]))
+def test_reports_are_what_their_filters_match(below: str, root: str) -> None:
+    topic = f"{root.replace('+', 'site')}/{below}"
+    assert is_report(topic, root) == any(_matches(pattern, topic) for pattern in report_filters(root))
+
+
+@given(_LEVELS.map("/".join))
+def test_reports_are_what_parses_as_one_or_is_wrong(below: str) -> None:
+    try:
+        kind = parse(f"iot/{below}", "iot").kind
+    except UnknownTopic:
+        return
+    assert is_report(f"iot/{below}", "iot") == (kind in ("status", "about", "state"))

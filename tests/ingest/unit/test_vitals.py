@@ -130,3 +130,20 @@ def test_a_thread_that_fails_while_it_is_stopped_ends(vitals: Vitals) -> None:
     guarded("ingest", run, Backoff(60, 60), stopping, vitals)
     assert calls == [1]
     assert vitals.threads[0].problem == "KeyError: 'x'"
+
+
+def test_a_thread_that_is_hindered_is_said_once_for_each_reason(vitals: Vitals, said: pytest.LogCaptureFixture) -> None:
+    vitals.thread_runs("keeper")
+    vitals.thread_hindered("keeper", None)
+    assert said.messages == []
+    for problem in ("refused", "refused", None, "refused", None, None):
+        vitals.thread_hindered("keeper", problem)
+    assert said.messages == [
+        "Thread keeper can't work: refused. Trying again until it can.",
+        "Thread keeper works again.",
+    ]
+    vitals.thread_hindered("keeper", "closed")
+    assert vitals.threads == (ThreadHealth("keeper", True, 0, "closed"),)
+    vitals.thread_hindered("keeper", None)
+    assert vitals.threads == (ThreadHealth("keeper", True, 0, None),)
+    assert len(said.messages) == 4
