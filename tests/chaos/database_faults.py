@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from collections.abc import Iterator
@@ -80,7 +81,7 @@ def _small_packets(stage: Stage) -> None:
     stage.mariadb.run("SET GLOBAL max_allowed_packet = 65536")
     try:
         _end_connections(stage)
-        stage.flow.join()
+        stage.end_flow()
         stage.fleet.publish_backlog(3000)
         stage.broker.publish(f"{stage.root}/d/telemetry", b"\0'" * 32_768)
         eventually(stage.all_stored, stage.scale.patience_s, what="what was too large for one packet")
@@ -97,7 +98,7 @@ def _gone_away(stage: Stage) -> None:
     try:
         _end_connections(stage)
         for _ in range(stage.scale.repeats):
-            stage.flow.join()
+            stage.end_flow()
             eventually(stage.all_stored, stage.scale.patience_s)
             eventually(lambda: not _connections(stage), what="the end of idle connections")
             stage.fleet.publish(20)
@@ -152,7 +153,7 @@ def _pages_full(stage: Stage) -> None:
 def _read_only_file(stage: Stage) -> None:
     """A worker that starts while nothing can be written, as after a remount that a disk error caused."""
     file = Path(make_url(stage.url).database or "")
-    stage.flow.join()
+    stage.end_flow()
     stage.process.stop()
     mode = file.stat().st_mode
     file.chmod(0o444)
@@ -207,7 +208,8 @@ def _connections(stage: Stage) -> list[int]:
 
 def _end_connections(stage: Stage) -> None:
     for connection in _connections(stage):
-        stage.mariadb.run(f"KILL CONNECTION {connection}")
+        with contextlib.suppress(pymysql.err.OperationalError):  # it ended by itself
+            stage.mariadb.run(f"KILL CONNECTION {connection}")
 
 
 def _waiting(stage: Stage) -> list[int]:

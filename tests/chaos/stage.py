@@ -176,7 +176,8 @@ class Stage:
     tap: Tap | None
     #: What a fault starts and the run needs until its end.
     parts: ExitStack
-    flow: threading.Thread = field(default_factory=threading.Thread)
+    _flow: threading.Thread = field(default_factory=threading.Thread)
+    _enough: threading.Event = field(default_factory=threading.Event)
 
     @property
     def mariadb(self) -> MariaDB:
@@ -192,6 +193,30 @@ class Stage:
     def wire(self) -> Tap:
         assert self.tap is not None
         return self.tap
+
+    def begin_flow(self, messages: int) -> None:
+        """Devices publish so many messages, and then a few now and then until `end_flow()`."""
+
+        def flow() -> None:
+            self.fleet.publish(messages)
+            while not self._enough.wait(0.1):
+                self.fleet.publish(5)
+
+        self._flow = threading.Thread(target=flow, name="fleet", daemon=True)
+        self._flow.start()
+
+    def end_flow(self) -> None:
+        """Wait until the broker has acknowledged all that flows; after that the test may publish by itself."""
+        self._enough.set()
+        self._flow.join(self.scale.patience_s)
+        if self._flow.is_alive():
+            self.fleet.give_up()
+            raise AssertionError("the broker does not take what devices send")
+
+    def abandon(self) -> None:
+        """End the flow, come what may."""
+        self._enough.set()
+        self.fleet.give_up()
 
     def hold(self, seconds: float) -> None:
         """Leave it broken for so long, at small size until the worker has noticed."""
@@ -239,7 +264,9 @@ def staged(request: pytest.FixtureRequest, fault: Fault, database: str, scale: S
         fleet = stack.enter_context(
             Fleet(broker.port, root, devices=scale.devices, rate=scale.rate, login=("device", login["device"]))
         )
-        yield Stage(fault, scale, directory, root, url, broker, fleet, worker, server, tap, stack)
+        stage = Stage(fault, scale, directory, root, url, broker, fleet, worker, server, tap, stack)
+        stack.callback(stage.abandon)
+        yield stage
 
 
 def _server(request: pytest.FixtureRequest, fault: Fault, directory: Path, stack: ExitStack) -> tuple[MariaDB, str]:
@@ -258,15 +285,9 @@ def play(stage: Stage) -> Verdict:
     stage.worker.start()
     fleet.publish(scale.messages // 4)
     eventually(stage.all_stored, scale.patience_s, what="what came before the fault")
-    stage.flow = threading.Thread(target=fleet.publish, args=(scale.messages // 2,), name="fleet", daemon=True)
-    stage.flow.start()
-    try:
-        stage.fault.act(stage)
-        stage.flow.join(scale.patience_s)
-        assert not stage.flow.is_alive(), "the broker does not take what devices send"
-    finally:
-        if stage.flow.is_alive():
-            fleet.give_up()
+    stage.begin_flow(scale.messages // 2)
+    stage.fault.act(stage)
+    stage.end_flow()
     fleet.publish(max(0, scale.messages - len(fleet.sent) - len(fleet.devices)))
     fleet.publish_last()
     eventually(stage.all_stored, scale.patience_s, what="the last message of every device")

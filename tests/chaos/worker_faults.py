@@ -11,19 +11,13 @@ from tests.parts.eventually import eventually
 _HOUR_MS: Final = 3_600_000
 
 
-def _dead(stage: Stage) -> bool:
-    if stage.process.running and not stage.flow.is_alive():  # it takes a batch to die of
-        stage.fleet.publish(10)
-    return not stage.process.running
-
-
 def _killed(step: str) -> Fault:
     def act(stage: Stage) -> None:
         """Killed and started again `repeats` times, each start at another time of the step."""
         worker, dice = stage.process, random.Random(step)  # noqa: S311 - dice, and no secret
         worker.pull(die=[step, 1])
         for number in range(stage.scale.repeats, 0, -1):
-            eventually(lambda: _dead(stage), stage.scale.patience_s, what=f"the end {step}")
+            eventually(lambda: not worker.running, stage.scale.patience_s, what=f"the end {step}")
             worker.pull(die=[step, dice.randint(1, 10)] if number > 1 else ["", 0])
             worker.start()
 
@@ -34,7 +28,7 @@ def _clock(stage: Stage) -> None:
     """Messages at each time, all stored before the clock steps again."""
     for shift_ms in (-_HOUR_MS, 24 * _HOUR_MS, 0):
         stage.process.pull(clock_ms=shift_ms)
-        stage.flow.join()
+        stage.end_flow()
         stage.fleet.publish(stage.scale.messages // 16)
         eventually(stage.all_stored, stage.scale.patience_s)
 
