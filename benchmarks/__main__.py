@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -15,6 +16,8 @@ from benchmarks.tables import Table
 
 #: Module by name; each has `run(options) -> list[Table]`. In the order of docs/benchmarks.md.
 NAMES: Final = ("stages", "ingest", "latency", "growth", "memory", "snapshot", "live")
+#: Runnable threads over the last minute above which somebody else is at work.
+_QUIET: Final = 0.5
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -35,6 +38,9 @@ def bench(
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: unknown; there are {', '.join(NAMES)}")
     options = Options(messages, quick, full, repeats)
+    load = os.getloadavg()[0]
+    if load > _QUIET:
+        typer.echo(f"Others use this machine (load {load:.1f}): times, and some ratios, mean little now.", err=True)
     for name in names or NAMES:
         began = time.monotonic()
         typer.echo(f"{name} …", err=True)

@@ -14,6 +14,7 @@ from benchmarks.options import Options
 from benchmarks.peers import InstallError
 from benchmarks.tables import Table, count, percentile, spread
 from tests.parts.mariadb import MariaDB
+from tests.parts.process import PartFailedError
 
 _BACKLOG: Final = 300_000
 _QUICK: Final = 3_000
@@ -80,8 +81,9 @@ def _measure(found: _Results, name: str, contestant: Contestant, server: MariaDB
     try:
         with parts.broker() as broker, parts.directory() as directory:
             result = contestant(Setting(broker, server, directory, messages))
-    except (NotObtainable, InstallError) as reason:
-        found.missing[name] = str(reason)
+    except (NotObtainable, InstallError, PartFailedError) as reason:
+        # One that fails must not cost what the others took an hour to measure.
+        found.missing[name] = "failed" if isinstance(reason, PartFailedError) else str(reason)
         print(f"  round {number + 1}: {name}: {reason}", file=sys.stderr)
         return
     found.runs.setdefault(name, []).append(result)
