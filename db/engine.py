@@ -124,11 +124,12 @@ def _create_sqlite(url: str, database: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, else Python begins at a moment of its own choice
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
+        try:
+            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                connection.execute(f"PRAGMA {setting}").close()
+        except sqlite3.Error:
+            connection.close()  # the pool does not, and one that is open keeps those that follow read-only
+            raise
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -136,9 +137,12 @@ def _create_sqlite(url: str, database: str) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def _distrust(context: Any) -> None:
-        # Opened while the disk was in trouble, a connection may stay read-only after that has passed.
-        code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
-        context.is_disconnect = context.is_disconnect or code in _DISK_TROUBLE
+        # Opened while the disk was in trouble, a connection may stay read-only after that has passed, and with it all
+        # that the process opens before it is closed. Its cursor, which the exception holds, would keep it open.
+        if getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF in _DISK_TROUBLE:
+            context.is_disconnect = True
+            if context.execution_context is not None:
+                context.execution_context.cursor.close()
 
     return engine
 

@@ -213,8 +213,10 @@ def test_a_connection_that_came_to_know_its_file_as_read_only_is_not_used_again(
     engine = create(f"sqlite:///{tmp_path}/monitor.db")
     with reading(engine) as connection:
         connection.execute(text("PRAGMA query_only = ON"))
-    with pytest.raises(DatabaseAway, match="readonly"), writing(engine) as connection:
+    with pytest.raises(DatabaseAway, match="readonly") as kept, writing(engine) as connection:
         connection.execute(text("CREATE TABLE t (a INTEGER)"))
+    open_files = {file.resolve() for file in Path("/proc/self/fd").iterdir()}
+    assert tmp_path / "monitor.db" not in open_files, f"closed, though somebody looks at {kept.value}"
     with writing(engine) as connection:
         connection.execute(text("CREATE TABLE t (a INTEGER)"))
     engine.dispose()
