@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from msgspec import structs
+
 from db import account, dead_letters, devices
 from db.account import Tally
 from db.dead_letters import DeadLetter, StoredDeadLetter
@@ -139,7 +141,7 @@ def decode(letter: DeadLetter, root: str, largest_payload: int) -> Decoded | str
             "some of its readings were known when it came, and which of those without a time are new can't be told; it "
             "most likely repeats a message that left a letter of its own, so look at both before you delete it"
         )
-    return replace(decoded, samples=tuple(_identified(sample, letter) for sample in decoded.samples))
+    return structs.replace(decoded, samples=tuple(_identified(sample, letter) for sample in decoded.samples))
 
 
 def _identified(sample: Sample, letter: DeadLetter) -> Sample:
@@ -149,9 +151,9 @@ def _identified(sample: Sample, letter: DeadLetter) -> Sample:
     without a time of its own, of which a part was stored, was stored at our time: there it is looked for.
     """
     if sample.boot is None:
-        sample = replace(sample, seq=None)
+        sample = structs.replace(sample, seq=None)
     if sample.ts is None and letter.stored:
-        sample = replace(sample, ts=letter.received_at - sample.age, age=0)
+        sample = structs.replace(sample, ts=letter.received_at - sample.age, age=0)
     return sample
 
 

@@ -75,7 +75,6 @@ class Worker:
             former_filters=(),
             persistent=False,
         )
-        self.subscriber = subscriber(connection)
         self.watch = BrokerWatch(watching(connection, "auto"), self.vitals, Backoff(0.02, 0.2), 0.2) if watch else None
         self.service = Service(
             self.database,
