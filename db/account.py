@@ -13,13 +13,15 @@ from itertools import pairwise
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, union_all
 
 from db.engine import RefusedRows
 from db.schema import account, batches, devices, seen
-from db.statements import insert_ignore, largest_statement
+from db.statements import in_chunks, insert_ignore, largest_statement, upsert
 
 _DAY_MS: Final = 86_400_000
+#: Batch rows folded in one transaction, which holds SQLite's only lock.
+FOLDED_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +113,36 @@ def totals(connection: Connection) -> dict[str, Tally]:
     return {worker: Tally(*(int(count) for count in counts)) for worker, *counts in rows}
 
 
-def fold(connection: Connection, worker: str, token: str | None) -> int:
-    """Fold a worker's batch rows, all but the newest of its present start `token`. Returns how many were folded.
+def fold(connection: Connection, worker: str, token: str | None, limit: int = FOLDED_AT_ONCE) -> int:
+    """Fold at most `limit` of a worker's batch rows, never the newest of its present start `token`.
 
     `token` None: it ended and has no present start. Should it live after all, and its last commit's answer be lost, it
-    counts that batch once more, as duplicates.
+    counts that batch once more, as duplicates. Returns how many were folded; fewer than `limit`: no more are left.
     """
+    mine = batches.c.worker == worker
+    # By number: a clock may step back.
+    newest = connection.scalar(select(func.max(batches.c.number)).where(mine, batches.c.token == token))
     columns = (batches.c.token, batches.c.number, batches.c.committed_at, batches.c.seen)
-    query = select(*columns, *(batches.c[f.name] for f in fields(Tally))).where(batches.c.worker == worker)
+    query = select(*columns, *(batches.c[f.name] for f in fields(Tally))).where(mine)
+    if newest is not None:
+        query = query.where(or_(batches.c.token != token, batches.c.number != newest))
     # Locked: the worker itself and the keeper may both be folding, and each row counts once.
-    rows = connection.execute(query.order_by(batches.c.committed_at).with_for_update()).all()
-    newest = max((row.number for row in rows if row.token == token), default=None)  # by number: a clock may step back
-    rows = [row for row in rows if (row.token, row.number) != (token, newest)]
+    rows = connection.execute(query.order_by(batches.c.token, batches.c.number).limit(limit).with_for_update()).all()
     if not rows:
         return 0
-    days: dict[int, Tally] = {}
+    days: dict[int, list[int]] = {}
     ranges: list[tuple[SeenRange, int]] = []
     decoder = msgspec.msgpack.Decoder(list[SeenRange])
-    for row in rows:
-        day = row.committed_at // _DAY_MS
-        days[day] = days.get(day, Tally()) + Tally(*(getattr(row, f.name) for f in fields(Tally)))
-        ranges.extend((seen_range, row.committed_at) for seen_range in decoder.decode(row.seen))
-    for day, tally in sorted(days.items()):
-        _add_to_day(connection, worker, day, tally)
+    for _, _, committed_at, numbers, *counts in rows:
+        day = committed_at // _DAY_MS
+        days[day] = [one + other for one, other in zip(days[day], counts, strict=True)] if day in days else counts
+        ranges.extend((seen_range, committed_at) for seen_range in decoder.decode(numbers))
+    for day, sums in sorted(days.items()):
+        _add_to_day(connection, worker, day, Tally(*sums))
     _add_ranges(connection, ranges)
-    for start in range(0, len(rows), 500):
-        keys = [(row.token, row.number) for row in rows[start : start + 500]]
-        connection.execute(
-            delete(batches).where(batches.c.worker == worker, tuple_(batches.c.token, batches.c.number).in_(keys))
-        )
+    keys = [(row.token, row.number) for row in rows]
+    for chunk in in_chunks(keys, 500):
+        connection.execute(delete(batches).where(mine, tuple_(batches.c.token, batches.c.number).in_(chunk)))
     return len(rows)
 
 
@@ -167,22 +170,34 @@ def _columns(tally: Tally) -> dict[str, int]:
 
 
 def _add_ranges(connection: Connection, ranges: Iterable[tuple[SeenRange, int]]) -> None:
+    """Join these to what is known. A device that goes on counting costs one row of one statement."""
     by_start: dict[tuple[int, str], list[Interval]] = {}
     for (device_id, boot, first, last), at in ranges:
         by_start.setdefault((device_id, boot), []).append((first, last, at, at))
-    columns = (seen.c.first, seen.c.last, seen.c.seen_at, seen.c.last_at)
-    for (device_id, boot), new in sorted(by_start.items()):
-        mine = (seen.c.device_id == device_id, seen.c.boot == boot)
-        old: list[Interval] = [(r[0], r[1], r[2], r[3]) for r in connection.execute(select(*columns).where(*mine))]
-        merged = merge_intervals([*old, *new])
-        if sorted(old) == merged:
-            continue
-        connection.execute(delete(seen).where(*mine))
-        rows = [
-            {"device_id": device_id, "boot": boot, "first": first, "last": last, "seen_at": at, "last_at": last_at}
-            for first, last, at, last_at in merged
-        ]
-        connection.execute(insert(seen), rows)
+    for starts in in_chunks(sorted(by_start), 500):
+        of_start = tuple_(seen.c.device_id, seen.c.boot).in_(starts)
+        known = _folded(connection, of_start)
+        gone: list[tuple[int, str, int]] = []
+        rows: list[dict[str, int | str]] = []
+        for start in starts:
+            old = known.get(start, [])
+            merged = merge_intervals([*old, *by_start[start]])
+            gone += [(*start, first) for first in {i[0] for i in old} - {i[0] for i in merged}]
+            rows += [_row(*start, *interval) for interval in set(merged) - set(old)]
+        for chunk in in_chunks(gone, 500):
+            connection.execute(delete(seen).where(tuple_(seen.c.device_id, seen.c.boot, seen.c.first).in_(chunk)))
+        upsert(connection, seen, rows, ("last", "seen_at", "last_at"))
+
+
+def _row(device_id: int, boot: str, first: int, last: int, seen_at: int, last_at: int) -> dict[str, int | str]:
+    return {
+        "device_id": device_id,
+        "boot": boot,
+        "first": first,
+        "last": last,
+        "seen_at": seen_at,
+        "last_at": last_at,
+    }
 
 
 def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
@@ -232,10 +247,15 @@ def gaps(seen_by_start: Mapping[Start, Sequence[Interval]]) -> list[Missing]:
     return sorted(found, key=lambda gap: -gap.noticed_at)
 
 
-def _folded(connection: Connection) -> dict[tuple[int, str], list[Interval]]:
+def _folded(
+    connection: Connection, condition: ColumnElement[bool] | None = None
+) -> dict[tuple[int, str], list[Interval]]:
     columns = (seen.c.device_id, seen.c.boot, seen.c.first, seen.c.last, seen.c.seen_at, seen.c.last_at)
     found: dict[tuple[int, str], list[Interval]] = {}
-    for device_id, boot, *interval in connection.execute(select(*columns).order_by(*columns[:3])):
+    query = select(*columns).order_by(*columns[:3])
+    if condition is not None:
+        query = query.where(condition)
+    for device_id, boot, *interval in connection.execute(query):
         first, last, seen_at, last_at = interval
         found.setdefault((device_id, boot), []).append((first, last, seen_at, last_at))
     return found

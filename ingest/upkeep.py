@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from db import account, dead_letters, receipts, workers
@@ -92,19 +92,27 @@ class Upkeep:
             log.warning("The database does not learn that this worker ended: %s", error)
 
     def _fold(self, name: str, token: str | None) -> None:
-        with writing(self._engine) as connection:
-            for part in (name, f"{name}{SUFFIX}"):
-                account.fold(connection, part, token)
+        self._fold_all(name, token, lambda: writing(self._engine))
+
+    def _fold_all(
+        self, name: str, token: str | None, transaction: Callable[[], AbstractContextManager[Connection]]
+    ) -> None:
+        """In short transactions: who wants to write waits for one of them."""
+        for part in (name, f"{name}{SUFFIX}"):
+            folded = account.FOLDED_AT_ONCE
+            while folded == account.FOLDED_AT_ONCE:
+                with transaction() as connection:
+                    folded = account.fold(connection, part, token)
 
     def _tidy_for_all(self) -> None:
         """Each task in a transaction that only the keeper can commit. Raises DatabaseAway, LeaseLost."""
         with self._as_keeper() as connection:
             receipts.prune(connection, now_ms())
         self._trim_dead_letters()
-        with self._as_keeper() as connection:
-            for name in workers.silent(connection, round(self._settings.dead_after_s * 1000)):
-                for part in (name, f"{name}{SUFFIX}"):
-                    account.fold(connection, part, None)
+        with reading(self._engine) as connection:
+            silent = workers.silent(connection, round(self._settings.dead_after_s * 1000))
+        for name in silent:
+            self._fold_all(name, None, self._as_keeper)
 
     def _trim_dead_letters(self) -> None:
         with self._as_keeper() as connection:

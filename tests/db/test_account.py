@@ -126,12 +126,14 @@ def test_fold_makes_a_row_a_day(engine: Engine) -> None:
         assert [tuple(row) for row in rows] == [(day, 10), (day + 1, 5)]
 
 
-def test_fold_takes_more_rows_than_a_statement_does(engine: Engine) -> None:
+def test_fold_takes_so_many_rows_at_once_and_tells_whether_more_are_left(engine: Engine) -> None:
     with writing(engine) as connection:
         for number in range(1_100):
             account.claim_batch(connection, BatchKey("w", "t", number), Tally(1), (), NOW)
-    assert _fold(engine) == 1_099
-    assert _totals(engine) == {"w": Tally(1_100)}
+    for expected in (600, 499, 0):
+        with writing(engine) as connection:
+            assert account.fold(connection, "w", "t", 600) == expected
+        assert _totals(engine) == {"w": Tally(1_100)}
     assert _count(engine, "batches") == 1
 
 
