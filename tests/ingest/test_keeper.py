@@ -150,14 +150,15 @@ def test_a_keeper_whose_database_goes_away_loses_nothing_it_was_sent(
     worker = make_worker(url, mosquitto.url, topic_root, group="g", lease_s=0.5)
     worker.start()
     worker.connected()
-    eventually(lambda: worker.health.keeper)
+    mosquitto.publish(f"{topic_root}/d/about", "{}", retain=True)
+    eventually(lambda: kept(worker).stored == 1, what="a keeper that has subscribed")
     other = create(url)
     with writing(other), Publisher(mosquitto.port) as device:
         device.publish([(f"{topic_root}/d/status", "online"), (f"{topic_root}/d/led/state", "ON")])
         eventually(lambda: worker.health.account.messages.waiting > 0 and worker.health.database.problem)
         eventually(lambda: not worker.health.keeper, what="a keeper that does not claim what it can't know")
     other.dispose()
-    eventually(lambda: kept(worker).stored == 2)
+    eventually(lambda: kept(worker).stored == 3)
     eventually(lambda: worker.health.keeper and worker.health.can_store)
     worker.agreed()
 
