@@ -196,6 +196,12 @@ def start_runtime(settings: Settings) -> Runtime:
     (settings.data_dir / "mqtt_url").write_text(f"{device_address}\n", encoding="utf-8")
     board = Board(Snapshot(now_ms(), 0, {}))
     vitals = Vitals(str(device_address), mask_password(settings.database), embedded=embedded is not None)
+    if settings.ingest == "thread" and settings.mqtt_share_group is not None:
+        log.warning(
+            "Live shows only what this server's own worker takes of the group %s. "
+            "Run the workers apart (python -m ingest) and set INGEST=off here to see all of it.",
+            settings.mqtt_share_group,
+        )
     worker = _worker(
         settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
     )
