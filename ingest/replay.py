@@ -78,8 +78,10 @@ class Replay:
 
     def fold(self) -> None:
         """Add up what this replay counted. Raises DatabaseAway."""
-        with writing(self._engine) as connection:
-            account.fold(connection, self._worker, self._token)
+        folded = account.FOLDED_AT_ONCE
+        while folded == account.FOLDED_AT_ONCE:
+            with writing(self._engine) as connection:
+                folded = account.fold(connection, self._worker, self._token)
 
     def _store(self, stored: StoredDeadLetter, decoded: Decoded) -> Replayed:
         self._in_hand, self._stays = stored, ""
