@@ -88,7 +88,8 @@ def named_missing(database_url: str, worker: str) -> frozenset[Number]:
     """The numbers that the account names as never arrived, once the worker stopped and all is folded."""
     database = engine.create(database_url)
     with engine.writing(database) as connection:
-        account.fold(connection, worker, "nobody's")
+        while account.fold(connection, worker, "nobody's"):
+            pass
         gaps = account.missing(connection, 1_000_000)
     database.dispose()
     return frozenset((gap.device, number) for gap in gaps for number in range(gap.first, gap.last + 1))
