@@ -20,8 +20,9 @@ from db.schema import account, batches, devices, seen
 from db.statements import in_chunks, insert_ignore, largest_statement, upsert
 
 _DAY_MS: Final = 86_400_000
-#: Batch rows folded in one transaction, which holds SQLite's only lock.
-FOLDED_AT_ONCE: Final = 100
+#: Batch rows, and ranges of numbers in them, folded in one transaction, which holds SQLite's only lock.
+_ROWS_AT_ONCE: Final = 500
+_RANGES_AT_ONCE: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,11 @@ def totals(connection: Connection) -> dict[str, Tally]:
     return {worker: Tally(*(int(count) for count in counts)) for worker, *counts in rows}
 
 
-def fold(connection: Connection, worker: str, token: str | None, limit: int = FOLDED_AT_ONCE) -> int:
-    """Fold at most `limit` of a worker's batch rows, never the newest of its present start `token`.
+def fold(connection: Connection, worker: str, token: str | None) -> int:
+    """Fold some of a worker's batch rows, never the newest of its present start `token`. Call it until it returns 0.
 
     `token` None: it ended and has no present start. Should it live after all, and its last commit's answer be lost, it
-    counts that batch once more, as duplicates. Returns how many were folded; fewer than `limit`: no more are left.
+    counts that batch once more, as duplicates. Returns how many were folded.
     """
     mine = batches.c.worker == worker
     # By number: a clock may step back.
@@ -127,23 +128,28 @@ def fold(connection: Connection, worker: str, token: str | None, limit: int = FO
     if newest is not None:
         query = query.where(or_(batches.c.token != token, batches.c.number != newest))
     # Locked: the worker itself and the keeper may both be folding, and each row counts once.
-    rows = connection.execute(query.order_by(batches.c.token, batches.c.number).limit(limit).with_for_update()).all()
+    rows = connection.execute(
+        query.order_by(batches.c.token, batches.c.number).limit(_ROWS_AT_ONCE).with_for_update()
+    ).all()
     if not rows:
         return 0
     days: dict[int, list[int]] = {}
     ranges: list[tuple[SeenRange, int]] = []
     decoder = msgspec.msgpack.Decoder(list[SeenRange])
-    for _, _, committed_at, numbers, *counts in rows:
+    folded: list[tuple[str, int]] = []
+    for token_, number, committed_at, numbers, *counts in rows:
+        if len(ranges) >= _RANGES_AT_ONCE:
+            break
+        folded.append((token_, number))
         day = committed_at // _DAY_MS
         days[day] = [one + other for one, other in zip(days[day], counts, strict=True)] if day in days else counts
         ranges.extend((seen_range, committed_at) for seen_range in decoder.decode(numbers))
     for day, sums in sorted(days.items()):
         _add_to_day(connection, worker, day, Tally(*sums))
     _add_ranges(connection, ranges)
-    keys = [(row.token, row.number) for row in rows]
-    for chunk in in_chunks(keys, 500):
+    for chunk in in_chunks(folded, 500):
         connection.execute(delete(batches).where(mine, tuple_(batches.c.token, batches.c.number).in_(chunk)))
-    return len(rows)
+    return len(folded)
 
 
 def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally, letters_removed: int = 0) -> None:

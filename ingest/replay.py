@@ -78,10 +78,10 @@ class Replay:
 
     def fold(self) -> None:
         """Add up what this replay counted. Raises DatabaseAway."""
-        folded = account.FOLDED_AT_ONCE
-        while folded == account.FOLDED_AT_ONCE:
+        left = True
+        while left:
             with writing(self._engine) as connection:
-                folded = account.fold(connection, self._worker, self._token)
+                left = account.fold(connection, self._worker, self._token) > 0
 
     def _store(self, stored: StoredDeadLetter, decoded: Decoded) -> Replayed:
         self._in_hand, self._stays = stored, ""

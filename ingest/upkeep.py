@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from db import account, dead_letters, receipts, workers
 from db.engine import Connection, DatabaseAway, DatabaseError, Engine, reading, writing
@@ -20,6 +21,13 @@ from ingest.keeper import SUFFIX, Keeper
 from ingest.vitals import Vitals, now_ms
 
 log = logging.getLogger(__name__)
+
+_Transaction = Callable[[], AbstractContextManager[Connection]]
+
+#: How long an ending worker goes on folding.
+_FAREWELL_S: Final = 1.0
+#: Between two transactions others have as long as the last one took, and no longer than this.
+_LONGEST_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,68 +59,89 @@ class Upkeep:
         self._vitals = vitals
         self._heartbeat = heartbeat
         self._keeper = keeper
+        self._stop = threading.Event()
 
     def run(self, ready: threading.Event, stop: threading.Event) -> None:
         """Until `stop`, from the moment the tables are `ready`."""
         while not ready.wait(self._settings.heartbeat_s):
             if stop.is_set():
                 return
+        self._stop = stop
         fold_at = time.monotonic() + self._settings.fold_s
         while not stop.is_set():
+            pause = self._settings.heartbeat_s
             try:
                 self._beat()
                 if time.monotonic() >= fold_at:
-                    self.tidy()
-                    fold_at = time.monotonic() + self._settings.fold_s
+                    if self.tidy():
+                        fold_at = time.monotonic() + self._settings.fold_s
+                    else:
+                        pause = 0.0  # but for the sign of life, on with it
             except DatabaseAway as away:
                 self._vitals.database_lost(str(away), by="upkeep")
-            stop.wait(self._settings.heartbeat_s)
+            stop.wait(pause)
 
-    def tidy(self) -> None:
-        """Fold the account and, as the keeper, remove what is past its time. Raises DatabaseAway."""
+    def tidy(self) -> bool:
+        """Fold the account and, as the keeper, remove what is past its time; False if more is left to fold.
+
+        Raises DatabaseAway.
+        """
         worker = self._heartbeat()
-        self._fold(worker.name, worker.token)
-        if self._keeper.holds:
+        until = time.monotonic() + self._settings.heartbeat_s
+        folded = self._fold(worker.name, worker.token, self._writing, until)
+        if folded and self._keeper.holds:
             try:
-                self._tidy_for_all()
+                folded = self._tidy_for_all(until)
             except LeaseLost:
                 self._keeper.lost()
         with reading(self._engine) as connection:
             self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
+        return folded
 
     def farewell(self) -> None:
-        """Fold a last time, write that this worker ended, and let another be the keeper at once."""
+        """Fold a last time, write that this worker ended, and let another be the keeper at once.
+
+        What can't be folded in time is so after the next start, or by the keeper.
+        """
         last = self._heartbeat()
         try:
-            self._fold(last.name, last.token)
+            self._fold(last.name, last.token, self._writing, time.monotonic() + _FAREWELL_S)
             with writing(self._engine) as connection:
                 workers.stop(connection, last.name, last.token)
                 self._keeper.release(connection)
         except DatabaseError as error:
             log.warning("The database does not learn that this worker ended: %s", error)
 
-    def _fold(self, name: str, token: str | None) -> None:
-        self._fold_all(name, token, lambda: writing(self._engine))
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self._engine)
 
-    def _fold_all(
-        self, name: str, token: str | None, transaction: Callable[[], AbstractContextManager[Connection]]
-    ) -> None:
-        """In short transactions: who wants to write waits for one of them."""
+    def _fold(self, name: str, token: str | None, transaction: _Transaction, until: float) -> bool:
+        """Fold a worker's rows in short transactions, with time for others between them; whether all are folded.
+
+        `until`: monotonic seconds, after which no other transaction begins.
+        """
         for part in (name, f"{name}{SUFFIX}"):
-            folded = account.FOLDED_AT_ONCE
-            while folded == account.FOLDED_AT_ONCE:
+            left = True
+            while left:
+                began = time.monotonic()
+                if began >= until:
+                    return False
                 with transaction() as connection:
-                    folded = account.fold(connection, part, token)
+                    left = account.fold(connection, part, token) > 0
+                self._stop.wait(min(time.monotonic() - began, _LONGEST_PAUSE_S))
+        return True
 
-    def _tidy_for_all(self) -> None:
-        """Each task in a transaction that only the keeper can commit. Raises DatabaseAway, LeaseLost."""
+    def _tidy_for_all(self, until: float) -> bool:
+        """Each task in a transaction that only the keeper can commit; False if more is left to fold.
+
+        Raises DatabaseAway, LeaseLost.
+        """
         with self._as_keeper() as connection:
             receipts.prune(connection, now_ms())
         self._trim_dead_letters()
         with reading(self._engine) as connection:
             silent = workers.silent(connection, round(self._settings.dead_after_s * 1000))
-        for name in silent:
-            self._fold_all(name, None, self._as_keeper)
+        return all(self._fold(name, None, self._as_keeper, until) for name in silent)
 
     def _trim_dead_letters(self) -> None:
         with self._as_keeper() as connection:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, func, select, text
@@ -39,8 +40,14 @@ def _totals(engine: Engine) -> dict[str, Tally]:
 
 
 def _fold(engine: Engine, worker: str = "w", token: str | None = TOKEN) -> int:
-    with writing(engine) as connection:
-        return account.fold(connection, worker, token)
+    """Fold all; how many rows that were."""
+    total = 0
+    while True:
+        with writing(engine) as connection:
+            folded = account.fold(connection, worker, token)
+        if folded == 0:
+            return total
+        total += folded
 
 
 def _seen(engine: Engine) -> list[tuple[int, ...]]:
@@ -126,15 +133,27 @@ def test_fold_makes_a_row_a_day(engine: Engine) -> None:
         assert [tuple(row) for row in rows] == [(day, 10), (day + 1, 5)]
 
 
-def test_fold_takes_so_many_rows_at_once_and_tells_whether_more_are_left(engine: Engine) -> None:
+def test_fold_takes_some_rows_at_once_and_the_account_holds_in_between(engine: Engine) -> None:
     with writing(engine) as connection:
         for number in range(1_100):
-            account.claim_batch(connection, BatchKey("w", "t", number), Tally(1), (), NOW)
-    for expected in (600, 499, 0):
+            account.claim_batch(connection, BatchKey("w", TOKEN, number), Tally(1), (), NOW)
+    for expected in (500, 500, 99, 0):
         with writing(engine) as connection:
-            assert account.fold(connection, "w", "t", 600) == expected
+            assert account.fold(connection, "w", TOKEN) == expected
         assert _totals(engine) == {"w": Tally(1_100)}
     assert _count(engine, "batches") == 1
+
+
+def test_fold_takes_fewer_rows_where_each_holds_many_numbers(
+    engine: Engine, kitchen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "_RANGES_AT_ONCE", 3)
+    for number in range(4):
+        _claim(engine, number, ranges=[(kitchen, "a", 10 * number, 10 * number), (kitchen, "b", number, number)])
+    with writing(engine) as connection:
+        assert account.fold(connection, "w", TOKEN) == 2
+        assert account.fold(connection, "w", TOKEN) == 1
+    assert sorted(_seen(engine)) == [(0, 0, NOW), (0, 2, NOW), (10, 10, NOW), (20, 20, NOW)]
 
 
 COUNTS = st.integers(0, 2**40)

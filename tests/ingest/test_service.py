@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from db import account, migrations
+from db.account import BatchKey, Tally
+from db.engine import reading, writing
+from ingest import upkeep
 from ingest.message import Message
 from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
 from tests.ingest.conftest import MakeWorker
+from tests.ingest.worker import Worker
 from tests.parts.eventually import eventually
 from tests.parts.mariadb import MariaDB
 from tests.parts.mosquitto import Mosquitto
@@ -201,3 +207,32 @@ def test_the_worker_says_who_it_is_and_that_it_left(
     row = worker.row()
     assert row is not None
     assert (row.stopped, row.heartbeat.broker_state, row.heartbeat.waiting) == (True, "stopped", 0)
+
+
+def unfolded(worker: Worker) -> int:
+    with reading(worker.database) as connection:
+        return int(connection.scalar(text("SELECT COUNT(*) FROM batches")) or 0)
+
+
+def test_an_end_does_not_wait_for_a_long_fold_and_the_next_start_goes_on_with_it(
+    database_url: str,
+    mosquitto: Mosquitto,
+    topic_root: str,
+    make_worker: MakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = make_worker(database_url, mosquitto.url, topic_root, heartbeat_s=60)
+    migrations.apply(first.database)
+    with writing(first.database) as connection:
+        for number in range(600):  # as many as one transaction folds, and more
+            assert account.claim_batch(connection, BatchKey(first.name, "before", number), Tally(stored=1), [], 1)
+    monkeypatch.setattr(upkeep, "_FAREWELL_S", 0.0)
+    first.start()
+    first.connected()
+    first.stop()
+    assert unfolded(first) == 600
+    second = make_worker(database_url, mosquitto.url, topic_root)
+    second.start()
+    eventually(lambda: unfolded(second) == 0)
+    assert second.health.account.messages.stored == 600
+    assert second.agreed().tally.stored == 600
