@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import streamlit as st
 
 from ingest.series import SeriesNow
@@ -68,7 +69,7 @@ def data_of(snapshot: Snapshot, chosen: str | None, now: int, zone: str) -> dict
         "now": now,
         "chosen": chosen,
         "zone": zone,
-        "devices": [asdict(_device(device)) for device in snapshot.devices.values()],
+        "devices": msgspec.to_builtins([_device(device) for device in snapshot.devices.values()]),
     }
 
 
