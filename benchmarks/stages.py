@@ -28,7 +28,7 @@ from ingest.dialects import native
 from ingest.dialects.decoded import Decoded
 from ingest.ledger import Ledger
 from ingest.message import Message
-from ingest.placement import Ids, Known, place
+from ingest.placement import Ids, place
 from ingest.snapshot import Board, Snapshot, apply
 from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
 from ingest.vitals import now_ms
@@ -194,10 +194,9 @@ class _Store:
         for stage in ("INSERT readings", "other statements", "COMMIT", "begin, ping, rollback"):
             times.note(f"store: {stage}", *driver.found.get(stage, (0.0, 0.0)))
         ids = self._ids()
-        placed = times.measure("store: place", lambda: place(decoded, ids, {}, {}, Known()))
-        rows = [(reading.series_id, reading.ts, reading.value) for reading in placed.new]
+        placed = times.measure("store: place", lambda: place(decoded, ids, {}, {}, None))
         with _DriverWatch(pass_on=False) as away, database.writing(self.engine) as connection:
-            times.measure("store: text", lambda: readings.insert_new(connection, rows))
+            times.measure("store: text", lambda: readings.insert_new(connection, placed.rows))
         wall, cpu = away.found.get("INSERT readings", (0.0, 0.0))
         times.wall["store: text"][-1] -= wall
         times.cpu["store: text"][-1] -= cpu

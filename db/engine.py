@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pymysql
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError as _DataError
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -94,8 +95,37 @@ def create(url: str, *, timeout_s: float = 20.0, lock_wait_s: int = 10) -> Engin
         },
         isolation_level="READ COMMITTED",
     )
+    event.listen(engine, "do_connect", lambda _dialect, _record, args, options: WorkingConnection(*args, **options))
     event.listen(engine, "connect", _learn_largest_packet)
     return engine
+
+
+class WorkingConnection(pymysql.connections.Connection):
+    """A connection to MySQL or MariaDB that does something else while the server works at a statement."""
+
+    #: Called once, between the next statement's last byte and the wait for its answer.
+    meanwhile: Callable[[], None] | None = None
+
+    # PyMySQL is pinned, and has no public place between the two.
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        work, self.meanwhile = self.meanwhile, None
+        if work is None:
+            return super()._read_query_result(unbuffered)  # type: ignore[misc]
+        try:
+            work()
+        finally:  # an answer that is left unread would be taken for that of the next statement
+            affected = super()._read_query_result(unbuffered)  # type: ignore[misc]
+        return affected
+
+
+def do_meanwhile(connection: Connection, work: Callable[[], None]) -> None:
+    """Call `work` while the server works at the next statement of this connection.
+
+    Not where the database works in this process (SQLite): there is nothing to wait for.
+    """
+    driver = connection.connection.driver_connection
+    if isinstance(driver, WorkingConnection):
+        driver.meanwhile = work
 
 
 def _learn_largest_packet(connection: Any, record: Any) -> None:

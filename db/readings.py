@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import pandas as pd
 from sqlalchemy import Connection, and_, func, select
 
+from db.engine import do_meanwhile
 from db.schema import devices, latest, readings, series
 from db.statements import in_chunks, largest_statement, upsert
 
@@ -18,6 +19,9 @@ _ROWS_A_STATEMENT = 5_000
 _ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.
 _KEYS_A_STATEMENT = 400
+
+#: JSON's brackets to those of VALUES.
+_ROUND = bytes.maketrans(b"[]", b"()")
 
 Key = tuple[int, int]
 Row = tuple[int, int, float]
@@ -50,11 +54,14 @@ class LatestReading:
     received_at: int
 
 
-def insert_new(connection: Connection, rows: Sequence[Row]) -> int:
+def insert_new(connection: Connection, rows: Sequence[Row], meanwhile: Callable[[], None] | None = None) -> int:
     """Insert rows whose key is free, pass over the others. Returns how many were inserted.
 
-    On MySQL the rows go as text, which is 1.7 times as fast as parameters and safe for ints and finite floats; SQLite
-    parses some floats inexactly, so there they are bound.
+    `meanwhile` is called while a server works at them.
+
+    On MySQL the rows go as text, which is 1.7 times as fast as parameters and safe for ints and finite floats: as JSON
+    with other brackets, which takes a quarter of the time of formatting each row. SQLite parses some floats inexactly,
+    so there they are bound.
     """
     if connection.dialect.name == "sqlite":
         statement = "INSERT OR IGNORE INTO readings (series_id, ts, value) VALUES (?, ?, ?)"
@@ -62,8 +69,10 @@ def insert_new(connection: Connection, rows: Sequence[Row]) -> int:
     inserted = 0
     rows_a_statement = max(1, min(_ROWS_A_STATEMENT, largest_statement(connection) // _ROW_BYTES))
     for chunk in in_chunks(sorted(rows), rows_a_statement):
-        values = ",".join(["(%d,%d,%r)" % row for row in chunk])  # noqa: UP031 - a third faster than an f-string
+        values = msgspec.json.encode(chunk).translate(_ROUND)[1:-1].decode()
         statement = f"INSERT IGNORE INTO readings (series_id, ts, value) VALUES {values}"  # noqa: S608 - numbers alone
+        if meanwhile is not None:
+            do_meanwhile(connection, meanwhile)
         inserted += connection.exec_driver_sql(statement).rowcount
     return inserted
 

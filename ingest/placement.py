@@ -1,8 +1,8 @@
 """What becomes of each reading of a batch: new, duplicate or conflict. Pure: no database, no clock, no thread.
 
 The rules are CONTRACT's "Time, identity, the account". They run on what is known of the database's rows. A first try
-knows nothing and takes every key for free, which nearly always holds and saves asking; where the database then has
-fewer free keys than rows, the batch is placed again with what is there.
+knows nothing and takes every key for free, those of the batch's own repetitions too, which nearly always holds and
+saves asking; where the database then takes fewer rows than there are, the batch is placed again with what is there.
 """
 
 from __future__ import annotations
@@ -51,17 +51,12 @@ class Known:
     receipts: Mapping[receipts.Key, int] = field(default_factory=dict)
 
 
-class NewReading(ReadingChange, frozen=True, gc=False):
-    """A reading that goes in, with the number of its series."""
-
-    series_id: int
-
-
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where everything of a batch goes."""
+    """Where everything of a batch goes. `rows` and `new` are the readings that go in, one by one the same."""
 
-    new: Sequence[NewReading]
+    rows: Sequence[readings.Row]
+    new: Sequence[ReadingChange]
     receipts: Mapping[receipts.Key, int]
     dead_letters: Sequence[DeadLetter]
     seen: Sequence[SeenRange]
@@ -76,7 +71,7 @@ def place(
     ids: Ids,
     boots: Mapping[int, Boot],
     latest: Mapping[int, float],
-    known: Known,
+    known: Known | None,
 ) -> Placed:
     """Place a batch, in order of arrival.
 
@@ -85,12 +80,17 @@ def place(
         ids: Numbers of every device and series in it.
         boots: Present starts, by device id, of devices that send no `boot`.
         latest: Newest value by series id, for retained messages that carry no time.
-        known: Rows that are there already; empty on the first try.
+        known: Rows that are there already; None on the first try, which takes every key for free.
+
+    Raises:
+        KeyError: If a device or series has no number.
     """
-    work = _Work(ids, latest, known, dict(boots))
+    work = _Work(ids, latest, known or Known(), dict(boots))
     for decoded in batch:
-        work.take(decoded)
+        if known is not None or not work.take_plain(decoded):
+            work.take(decoded)
     return Placed(
+        work.rows,
         work.new,
         work.receipts,
         work.dead_letters,
@@ -106,7 +106,8 @@ class _Work:
 
     def __init__(self, ids: Ids, latest: Mapping[int, float], known: Known, boots: dict[int, Boot]) -> None:
         self.ids, self.latest, self.known, self.boots = ids, latest, known, boots
-        self.new: list[NewReading] = []
+        self.rows: list[readings.Row] = []
+        self.new: list[ReadingChange] = []
         self.receipts: dict[receipts.Key, int] = {}
         self.dead_letters: list[DeadLetter] = []
         self.own_time: set[readings.Key] = set()
@@ -115,6 +116,27 @@ class _Work:
         self._taken: dict[readings.Key, float] = {}
         self._free_from: dict[readings.Key, int] = {}
         self._seen: dict[tuple[int, str], list[int]] = {}
+
+    def take_plain(self, decoded: Decoded) -> bool:
+        """Place a message as nearly all are: one sample with its time, nothing wrong with it. False for any other.
+
+        It asks for no key. What a message costs here is a good part of what a message costs.
+        """
+        if len(decoded.samples) != 1 or decoded.problems or decoded.rejected:
+            return False
+        sample = decoded.samples[0]
+        device, values, ts, seq, boot = sample.device, sample.values, sample.ts, sample.seq, sample.boot
+        if ts is None or not values or (boot is None and seq is not None):
+            return False
+        device_id, series, received_at = self.ids.devices[device], self.ids.series, decoded.message.received_at
+        for metric, value in values:
+            self.rows.append((series[device_id, metric], ts, value))
+            self.new.append(ReadingChange(device, metric, ts, value, received_at))
+        if seq is not None and boot is not None:
+            self._note(device_id, boot, seq)
+        self.messages[_STORED] += 1
+        self.readings[_STORED] += len(values)
+        return True
 
     def take(self, decoded: Decoded) -> None:
         """Place one message: its readings, its place in the account, its dead letter."""
@@ -158,10 +180,7 @@ class _Work:
             return False  # it is old: no new start, and under which one it was sent can't be told
         if boot is None:
             boot = self._own_boot(device_id, seq, message)
-        numbers = self._seen.get((device_id, boot))
-        if numbers is None:
-            numbers = self._seen[device_id, boot] = []
-        numbers.append(seq)
+        self._note(device_id, boot, seq)
         if sample.ts is not None or not sample.values:
             return False
         key = (device_id, boot, seq)
@@ -169,6 +188,13 @@ class _Work:
         if not there and not message.retained:
             self.receipts[key] = zlib.crc32(message.payload)
         return there and (sample.boot is not None or message.redelivered or message.retained)
+
+    def _note(self, device_id: int, boot: str, seq: int) -> None:
+        numbers = self._seen.get((device_id, boot))
+        if numbers is None:
+            self._seen[device_id, boot] = [seq]
+        else:
+            numbers.append(seq)
 
     def _own_boot(self, device_id: int, seq: int, message: Message) -> str:
         """The label of the present start of a device that sends none: a fall of `seq` begins a new one.
@@ -206,7 +232,8 @@ class _Work:
                 there = known.get(key)
             if there is None:
                 taken[key] = value
-                self.new.append(NewReading(device, metric, ts, value, received_at, series_id))
+                self.rows.append((series_id, ts, value))
+                self.new.append(ReadingChange(device, metric, ts, value, received_at))
                 counts[_STORED] += 1
             elif there == value:
                 counts[_DUPLICATE] += 1
@@ -225,7 +252,8 @@ class _Work:
             self._free_from[wanted] = ts + 1
             self.own_time.add((series_id, ts))
             self._taken[series_id, ts] = value
-            self.new.append(NewReading(sample.device, metric, ts, value, received_at, series_id))
+            self.rows.append((series_id, ts, value))
+            self.new.append(ReadingChange(sample.device, metric, ts, value, received_at))
         counts[_STORED] += len(sample.values)
 
     def _retained(self, sample: Sample, device_id: int, counts: list[int], problems: list[str]) -> None:
@@ -244,13 +272,18 @@ class _Work:
         return [
             (device_id, boot, first, last)
             for (device_id, boot), numbers in self._seen.items()
-            for first, last in _ranges(sorted(set(numbers)))
+            for first, last in _ranges(numbers)
         ]
 
 
 def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Ranges of consecutive numbers, lowest first."""
+    different = set(numbers)
+    first, last = min(different), max(different)
+    if last - first + 1 == len(different):
+        return [(first, last)]
     found: list[tuple[int, int]] = []
-    for number in numbers:
+    for number in sorted(different):
         if found and number == found[-1][1] + 1:
             found[-1] = (found[-1][0], number)
         else:

@@ -56,6 +56,15 @@ class WorkerSettings:
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """What the broker gave at once, and what it says; or why nothing could be received."""
+
+    messages: Sequence[Message] = ()
+    batch: Sequence[Decoded] = ()
+    error: Exception | None = None
+
+
 class Service:
     """One worker. Make it, `start()`, and later `stop()`; it can't be started twice.
 
@@ -82,10 +91,11 @@ class Service:
         self._started_at = now_ms()
         self._watch = watch
         self._ledger = Ledger()
-        self._writer = Writer(engine, settings.name, self._token)
+        self._writer = Writer(engine, settings.name, self._token, meanwhile=self._look_ahead)
         self._keeper = Keeper(settings.name, self._token, settings.upkeep.lease_s)
         self._upkeep = Upkeep(engine, settings.upkeep, vitals, self._heartbeat, self._keeper)
         self._reports = None if reports is None else self._make_reports(reports)
+        self._ahead: _Arrived | None = None
         self._flushed_version = 0
         self._flush_at = 0.0
         self._ready = threading.Event()
@@ -233,6 +243,7 @@ class Service:
             self._vitals.broker_lost(str(error))
             self._flush_if_due()
 
+        self._ahead = None  # it was not acknowledged, so it comes again
         until_it_works(self._subscriber.connect, BrokerAway, self._settings.backoff, self._stopping, lost)
         self._vitals.broker_connected(self._subscriber.window, self._subscriber.protocol)
 
@@ -242,17 +253,40 @@ class Service:
         """Receive, decode, store, acknowledge, until told to stop. Raises BrokerAway, Stopped."""
         while True:
             draining = self._stopping.is_set()
-            messages = self._subscriber.receive(self._settings.quiet_s if draining else self._settings.flush_s)
-            if messages:
-                self._take(messages)
+            arrived = self._next(self._settings.quiet_s if draining else self._settings.flush_s)
+            if arrived.messages:
+                self._take(arrived)
             self._flush_if_due()
-            if draining and (not messages or time.monotonic() >= self._drain_until):
+            if draining and (not arrived.messages or time.monotonic() >= self._drain_until):
                 return
 
-    def _take(self, messages: Sequence[Message]) -> None:
-        batch = [decoded for message in messages if (decoded := self._decode(message)) is not None]
+    def _next(self, timeout_s: float) -> _Arrived:
+        """What arrived while the batch before was being stored, else what arrives now. Raises BrokerAway."""
+        arrived, self._ahead = self._ahead, None
+        if arrived is None:
+            return self._receive(timeout_s)
+        if arrived.error is not None:
+            raise arrived.error
+        return arrived
+
+    def _receive(self, timeout_s: float) -> _Arrived:
+        messages = self._subscriber.receive(timeout_s)
+        return _Arrived(messages, [d for message in messages if (d := self._decode(message)) is not None])
+
+    def _look_ahead(self) -> None:
+        """Receive and decode one batch more, while the database works at the one in hand."""
+        if self._ahead is None:
+            try:
+                ahead = self._receive(0.0)
+            except Exception as error:  # noqa: BLE001 - raised by `_next`: it must not look like the batch's own
+                self._ahead = _Arrived(error=error)
+            else:
+                self._ahead = ahead if ahead.messages else None
+
+    def _take(self, arrived: _Arrived) -> None:
+        messages, batch = arrived.messages, arrived.batch
         if batch:
-            readings_in_hand = sum(decoded.readings for decoded in batch)
+            readings_in_hand = sum([decoded.readings for decoded in batch])
             self._ledger.hold(len(batch), readings_in_hand, messages[0].received_at, lag_ms(batch))
             outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
             self._ledger.settle(outcome.tally, messages[0].received_at, now_ms())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -72,7 +73,8 @@ class Writer:
     """Stores batches. One thread uses it; on an error that may pass, hand it the same batch again.
 
     `fence` is asked at the beginning of each transaction, and raises LeaseLost where this one may not write.
-    `keep_letters` takes the dead letters of a piece, in the transaction that stores it.
+    `keep_letters` takes the dead letters of a piece, in the transaction that stores it. `meanwhile` is called, perhaps
+    several times a batch, while a database server works and this thread would but wait.
     """
 
     def __init__(
@@ -82,8 +84,9 @@ class Writer:
         token: str,
         fence: Callable[[Connection], None] | None = None,
         keep_letters: KeepLetters = _keep,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
-        self._engine, self._fence = engine, fence
+        self._engine, self._fence, self._meanwhile = engine, fence, meanwhile
         self._worker, self._token = worker, token
         self._keep_letters = keep_letters
         self._number = 0
@@ -164,24 +167,26 @@ class Writer:
         self._pending.append([letter])
 
     def _store_piece(self, piece: Sequence[Decoded], now_ms: int) -> Outcome:
-        known = Known()
+        known: Known | None = None
         attempt: _Attempt | None = None
         look_first = any(d.message.redelivered or d.message.retained for d in piece)
         for round_number in range(_ROUNDS):
             with writing(self._engine) as connection:
                 if self._fence is not None:
                     self._fence(connection)
-                ids = self._ids(connection, piece, now_ms)
                 if look_first:
-                    known = self._look(connection, piece, ids, known)
+                    ids = self._ids(connection, piece, now_ms)
+                    known = self._look(connection, piece, ids, known or Known())
                     known = _look_for_free(connection, known, attempt, _SEARCHED_MS << round_number)
-                placed = place(piece, ids, self._catalogue.boots, self._catalogue.latest, known)
+                    placed = self._place(piece, ids, known)
+                else:
+                    ids, placed = self._place_trusting(connection, piece, now_ms)
                 key = BatchKey(self._worker, self._token, self._number)
                 attempt = _Attempt(key, ids, placed, _outcome(piece, placed))
                 if not account.claim_batch(connection, key, placed.tally, placed.seen, now_ms):
                     connection.rollback()
                     return self._accept(self._unsure)
-                free = _insert(connection, placed, now_ms)
+                free = _insert(connection, placed, now_ms, self._meanwhile)
                 if free:
                     _store_rest(connection, piece, ids, placed)
                     self._keep_letters(connection, piece, placed)
@@ -193,6 +198,18 @@ class Writer:
             look_first = True
         raise CrowdedKeys("someone else goes on taking the keys of this batch")
 
+    def _place_trusting(self, connection: Connection, piece: Sequence[Decoded], now_ms: int) -> tuple[Ids, Placed]:
+        """Place a piece as if every key were free and, at first, as if every device and series were known."""
+        ids = Ids(self._catalogue.devices, self._catalogue.series)
+        if {d.report.device for d in piece if d.report is not None} <= ids.devices.keys():
+            with contextlib.suppress(KeyError):
+                return ids, self._place(piece, ids, None)
+        ids = self._ids(connection, piece, now_ms)
+        return ids, self._place(piece, ids, None)
+
+    def _place(self, piece: Sequence[Decoded], ids: Ids, known: Known | None) -> Placed:
+        return place(piece, ids, self._catalogue.boots, self._catalogue.latest, known)
+
     def _accept(self, attempt: _Attempt | None) -> Outcome:
         """Remember what a committed attempt made."""
         if attempt is None:
@@ -203,7 +220,7 @@ class Writer:
         catalogue.devices.update(attempt.ids.devices)
         catalogue.series.update(attempt.ids.series)
         catalogue.boots.update(attempt.placed.boots)
-        catalogue.latest.update({reading.series_id: reading.value for reading in attempt.placed.new})
+        catalogue.latest.update({series_id: value for series_id, _, value in attempt.placed.rows})
         return attempt.outcome
 
     def _ids(self, connection: Connection, piece: Sequence[Decoded], now_ms: int) -> Ids:
@@ -261,12 +278,11 @@ def _look_for_free(connection: Connection, known: Known, attempt: _Attempt | Non
     return replace(known, readings=found)
 
 
-def _insert(connection: Connection, placed: Placed, now_ms: int) -> bool:
+def _insert(connection: Connection, placed: Placed, now_ms: int, meanwhile: Callable[[], None] | None) -> bool:
     """Insert readings and receipts; whether every key was free."""
     if receipts.insert_new(connection, placed.receipts, now_ms) != len(placed.receipts):
         return False
-    rows = [(reading.series_id, reading.ts, reading.value) for reading in placed.new]
-    return readings.insert_new(connection, rows) == len(rows)
+    return readings.insert_new(connection, placed.rows, meanwhile) == len(placed.rows)
 
 
 def _store_rest(connection: Connection, piece: Sequence[Decoded], ids: Ids, placed: Placed) -> None:

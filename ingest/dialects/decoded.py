@@ -27,6 +27,8 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     @property
     def readings(self) -> int:
         """Readings in the message, understood or not."""
+        if len(self.samples) == 1:  # as nearly always
+            return self.rejected + len(self.samples[0].values)
         count = self.rejected
         for sample in self.samples:
             count += len(sample.values)

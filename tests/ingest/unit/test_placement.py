@@ -27,7 +27,7 @@ def _place(
 
 
 def _rows(placed: Placed) -> list[tuple[int, int, float]]:
-    return [(new.series_id, new.ts, new.value) for new in placed.new]
+    return list(placed.rows)
 
 
 def _again(decoded: Decoded, **fields: Any) -> Decoded:
