@@ -28,6 +28,9 @@ _LARGEST_INTEGER: Final = 2**63 - 1
 _LARGEST_FLOAT: Final = sys.float_info.max
 #: Topics and names of metrics that were found right are not checked anew with each message.
 _NAMES_REMEMBERED: Final = 65_536
+#: Sets of keys that were found right, each of a few keys at most, so that all of them together stay small.
+_SHAPES_REMEMBERED: Final = 4_096
+_PLAIN_KEYS: Final = 16
 _METRIC_LENGTH: Final = 128
 _BOOT_LENGTH: Final = 64
 _DEEPEST: Final = 32
@@ -91,11 +94,10 @@ class _Findings:
 def _telemetry(message: Message, device: str) -> Decoded:
     document = _json(message.payload)
     findings = _Findings([])
-    if type(document) is dict:  # one object and nothing wrong with it, as nearly always: the way below costs twice that
-        sample = _sample(document, device, message.received_at, "", findings)
-        if sample is not None and sample.values and not findings.problems:
-            return Decoded(message, (sample,))
-        findings = _Findings([])
+    if type(document) is dict:
+        plain = _plain_sample(document, device, message.received_at)
+        if plain is not None:
+            return Decoded(message, (plain,))
     items = document if isinstance(document, list) else [document]
     samples: list[Sample] = []
     for index, item in enumerate(items):
@@ -113,9 +115,7 @@ def _telemetry(message: Message, device: str) -> Decoded:
 
 
 def _sample(item: dict[str, Any], device: str, received_at: int, where: str, findings: _Findings) -> Sample | None:
-    values = _plain_values(item)
-    if values is None:
-        values = tuple(_values(item, where, findings))
+    values = tuple(_values(item, where, findings))
     if "gone" in item:
         findings.note(f"{where}gone: nothing was asked to be sent again")
     seq, boot = item.get("seq"), item.get("boot")
@@ -145,20 +145,42 @@ def _optional(parse: Callable[[object], T], value: object, where: str, findings:
         return None
 
 
-def _plain_values(item: dict[str, Any]) -> tuple[tuple[str, float], ...] | None:
-    """What `_values` gives for an object of plain finite numbers, which nearly all are; None for any other."""
+def _plain_sample(item: dict[str, Any], device: str, received_at: int) -> Sample | None:
+    """What `_sample` makes of an object with nothing wrong or rare in it, as nearly all are; None for any other.
+
+    It takes half the time, and this is where most of a message's own microseconds go.
+    """
+    ts, seq, boot = item.get("ts"), item.get("seq"), item.get("boot")
+    timed = (type(ts) is int and _SECONDS_BELOW <= ts <= received_at + _FUTURE_MS) or (ts is None and "age" not in item)
+    numbered = seq is None or (type(seq) is int and 0 <= seq <= _LARGEST_INTEGER)
+    started = boot is None or (type(boot) is str and 1 <= len(boot) <= _BOOT_LENGTH and boot.isprintable())
+    values = _plain_values(item) if timed and numbered and started else ()
+    return Sample(device, values, ts, 0, seq, boot) if values else None
+
+
+def _plain_values(item: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """What `_values` gives for a few plain finite numbers, () for anything else."""
+    try:
+        names = _plain_names(tuple(item)) if len(item) <= _PLAIN_KEYS else ()
+    except _Refused:
+        return ()
     found = []
-    for key, value in item.items():
-        if key in _RESERVED:
-            continue
+    for name in names:
+        value = item[name]
         kind = type(value)
         if (kind is not float and kind is not int) or not -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT:
-            return None
-        try:
-            found.append((_metric_name(key), value + 0.0))
-        except _Refused:
-            return None
+            return ()
+        found.append((name, value + 0.0))
     return tuple(found)
+
+
+@lru_cache(_SHAPES_REMEMBERED)
+def _plain_names(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of an object's keys that are metrics, none if it answers a resend.
+
+    Raises _Refused if one is no right name: that is not remembered, however long the name.
+    """
+    return () if "gone" in keys else tuple([_metric_name(key) for key in keys if key not in _RESERVED])
 
 
 def _values(item: dict[str, Any], where: str, findings: _Findings) -> Iterator[tuple[str, float]]:

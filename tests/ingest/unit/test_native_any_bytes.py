@@ -117,3 +117,33 @@ def test_what_a_state_says_fits_its_column(payload: str) -> None:
     if isinstance(decoded.report, ActuatorState):
         assert decoded.report.state in ("ON", "OFF") or math.isfinite(float(decoded.report.state))
         assert len(decoded.report.state) <= 64
+
+
+TIMES = st.integers(NOW - 10**12, NOW + 10**8) | st.integers(0, 10**10) | st.floats(0, 2e12)
+OBJECTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "ts": TIMES | LEAVES,
+        "age": st.integers(0, 10**6) | LEAVES,
+        "seq": st.integers(0, 2**63) | LEAVES,
+        "boot": st.sampled_from(["a1", "x" * 64, "x" * 65, 7]) | LEAVES,
+        "gone": st.just([1, 2]) | LEAVES,
+        "x": st.floats(allow_nan=False, allow_infinity=False) | st.integers() | DOCUMENTS,
+        "y": LEAVES,
+        "n" * 129: st.just(1),
+    },
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(item=OBJECTS)
+@example({"ts": NOW, "seq": 0, "boot": "a1", "x": -0.0})
+@example({"ts": NOW + 86_400_001, "x": 1})
+@example({"x": 1, **{f"m{n}": n for n in range(20)}})
+def test_an_object_is_understood_alone_as_it_is_in_a_backlog_of_one(item: dict[str, Any]) -> None:
+    alone = native.decode(message("iot/kitchen/telemetry", item), "iot", LIMIT)
+    listed = native.decode(message("iot/kitchen/telemetry", [item]), "iot", LIMIT)
+    assert alone is not None
+    assert listed is not None
+    assert (alone.samples, alone.rejected) == (listed.samples, listed.rejected)
+    assert len(alone.problems) == len(listed.problems)
