@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import Connection, bindparam, case, select, text, update
 
 from db.schema import actuators, devices, series
 from db.statements import in_chunks, insert_ignore
+
+#: Of some 25 bytes each, so that a server with the smallest max_allowed_packet we meet takes them.
+_SEEN_A_STATEMENT: Final = 2_000
+_MOVE_LAST_SEEN: Final = text(
+    "UPDATE devices AS d JOIN JSON_TABLE(:seen, '$[*]' COLUMNS (id BIGINT PATH '$[0]', at BIGINT PATH '$[1]')) AS s "
+    "ON s.id = d.id SET d.last_seen = s.at WHERE d.last_seen < s.at"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +161,17 @@ def last_seen(connection: Connection, name: str) -> int | None:
 
 def ensure(connection: Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:
     """Ids of these devices; those that are new are made."""
-    known = _ids(connection, names)
+    known = ids(connection, names)
     missing = sorted(set(names) - known.keys())
     if missing:
         rows = [{"name": name, "last_seen": now_ms, "created_at": now_ms} for name in missing]
         connection.execute(insert_ignore(devices), rows)
-        known |= _ids(connection, missing)
+        known |= ids(connection, missing)
     return known
 
 
-def _ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+def ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """Ids of these devices, as far as they are stored."""
     found: dict[str, int] = {}
     for chunk in in_chunks(names, 500):
         query = select(devices.c.name, devices.c.id).where(devices.c.name.in_(chunk))
@@ -249,9 +258,14 @@ def store_boots(connection: Connection, boots: Mapping[int, tuple[str, int]]) ->
         connection.execute(statement.values(boot=bindparam("label"), boot_seq=bindparam("number")), rows)
 
 
-def store_last_seen(connection: Connection, seen: Mapping[str, int]) -> None:
-    """Move each device's `last_seen` (UTC ms) forward, never back."""
-    if seen:
-        rows = [{"of": name, "at": at} for name, at in sorted(seen.items())]
-        statement = update(devices).where(devices.c.name == bindparam("of"), devices.c.last_seen < bindparam("at"))
-        connection.execute(statement.values(last_seen=bindparam("at")), rows)
+def store_last_seen(connection: Connection, seen: Mapping[int, int]) -> None:
+    """Move the `last_seen` (UTC ms) of these device ids forward, never back."""
+    if connection.dialect.name == "sqlite":
+        statement = update(devices).where(devices.c.id == bindparam("of"), devices.c.last_seen < bindparam("at"))
+        rows = [{"of": device_id, "at": at} for device_id, at in sorted(seen.items())]
+        if rows:
+            connection.execute(statement.values(last_seen=bindparam("at")), rows)
+        return
+    # A statement for each device, as executemany() makes of an UPDATE, would take as many round trips.
+    for chunk in in_chunks(sorted(seen.items()), _SEEN_A_STATEMENT):
+        connection.execute(_MOVE_LAST_SEEN, {"seen": json.dumps(chunk)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from db.engine import do_meanwhile
 from db.schema import devices, latest, readings, series
-from db.statements import in_chunks, largest_statement, upsert
+from db.statements import in_chunks, largest_statement, upsert_numbers, values_text
 
 #: Rows in one INSERT, about 200 kB of text, where the server takes that much.
 _ROWS_A_STATEMENT = 5_000
@@ -20,11 +20,10 @@ _ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.
 _KEYS_A_STATEMENT = 400
 
-#: JSON's brackets to those of VALUES.
-_ROUND = bytes.maketrans(b"[]", b"()")
-
 Key = tuple[int, int]
 Row = tuple[int, int, float]
+#: Series, ts, value, received_at; times are UTC ms.
+LatestRow = tuple[int, int, float, int]
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
@@ -59,9 +58,8 @@ def insert_new(connection: Connection, rows: Sequence[Row], meanwhile: Callable[
 
     `meanwhile` is called while a server works at them.
 
-    On MySQL the rows go as text, which is 1.7 times as fast as parameters and safe for ints and finite floats: as JSON
-    with other brackets, which takes a quarter of the time of formatting each row. SQLite parses some floats inexactly,
-    so there they are bound.
+    On MySQL the rows go as text, which is faster than parameters and safe for ints and finite floats; SQLite parses
+    some floats inexactly, so there they are bound.
     """
     if connection.dialect.name == "sqlite":
         statement = "INSERT OR IGNORE INTO readings (series_id, ts, value) VALUES (?, ?, ?)"
@@ -69,8 +67,7 @@ def insert_new(connection: Connection, rows: Sequence[Row], meanwhile: Callable[
     inserted = 0
     rows_a_statement = max(1, min(_ROWS_A_STATEMENT, largest_statement(connection) // _ROW_BYTES))
     for chunk in in_chunks(sorted(rows), rows_a_statement):
-        values = msgspec.json.encode(chunk).translate(_ROUND)[1:-1].decode()
-        statement = f"INSERT IGNORE INTO readings (series_id, ts, value) VALUES {values}"  # noqa: S608 - numbers alone
+        statement = f"INSERT IGNORE INTO readings (series_id, ts, value) VALUES {values_text(chunk)}"  # noqa: S608 - numbers alone
         if meanwhile is not None:
             do_meanwhile(connection, meanwhile)
         inserted += connection.exec_driver_sql(statement).rowcount
@@ -218,12 +215,12 @@ def records(connection: Connection, device: str | None, limit: int) -> list[Reco
     return [Record(name, ts, found[ts, name].get("temperature"), found[ts, name].get("humidity")) for ts, name in keys]
 
 
-def store_latest(connection: Connection, rows: Sequence[Mapping[str, int | float]]) -> None:
-    """Write rows of `latest` (series_id, ts, value, received_at), none over one with a later ts.
+def store_latest(connection: Connection, rows: Sequence[LatestRow]) -> None:
+    """Write rows of `latest`, none over one with a later ts.
 
     Where several workers share a series, one may come with an older reading than another has written.
     """
-    upsert(connection, latest, rows, ("value", "received_at", "ts"), unless_older="ts")
+    upsert_numbers(connection, latest, rows, ("value", "received_at", "ts"), unless_older="ts")
 
 
 def changed_latest(connection: Connection, received_from: int) -> list[LatestReading]:

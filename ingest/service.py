@@ -339,7 +339,7 @@ class Service:
         current = self._board.current
         changed = list(current.changed_since(self._flushed_version))
         rows = [
-            {"series_id": series_id, "ts": series.ts, "value": series.value, "received_at": series.received_at}
+            (series_id, series.ts, series.value, series.received_at)
             for device in changed
             for series in device.metrics.values()
             if series.version > self._flushed_version
@@ -347,7 +347,8 @@ class Service:
         ]
         with writing(self._engine) as connection:
             readings.store_latest(connection, rows)
-            devices.store_last_seen(connection, {device.name: device.last_seen for device in changed})
+            ids = self._writer.device_ids(connection, [device.name for device in changed])
+            devices.store_last_seen(connection, {ids[device.name]: device.last_seen for device in changed})
         self._flushed_version = current.version
 
     def _heartbeat(self) -> Heartbeat:

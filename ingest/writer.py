@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Final
@@ -113,6 +113,12 @@ class Writer:
                 series_id = self.series_id(reading.device, reading.metric)
                 if series_id is not None:
                     self._catalogue.latest[series_id] = reading.value
+
+    def device_ids(self, connection: Connection, names: Sequence[str]) -> Mapping[str, int]:
+        """The numbers of devices that are stored, of those that another writer made as well."""
+        known = self._catalogue.devices
+        others = [name for name in names if name not in known]
+        return known if not others else {**known, **devices.ids(connection, others)}
 
     def series_id(self, device: str, metric: str) -> int | None:
         """The number of a series, None if it has none yet."""

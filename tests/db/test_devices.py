@@ -141,8 +141,8 @@ def test_boots(engine: Engine, kitchen: int) -> None:
 
 def test_last_seen_moves_forward_only(engine: Engine, kitchen: int) -> None:
     with writing(engine) as connection:
-        devices.ensure(connection, ["cellar"], NOW)
-        devices.store_last_seen(connection, {"kitchen": NOW + 9, "cellar": NOW - 9, "unknown": NOW})
+        cellar = devices.ensure(connection, ["cellar"], NOW)["cellar"]
+        devices.store_last_seen(connection, {kitchen: NOW + 9, cellar: NOW - 9, 999: NOW})
         devices.store_last_seen(connection, {})
     assert _device(engine, "kitchen") == Device(kitchen, "kitchen", None, None, None, None, NOW + 9, None, None)
     assert _device(engine, "cellar").last_seen == NOW

@@ -147,8 +147,8 @@ def test_newest_is_read_from_the_readings_themselves(engine: Engine, kitchen: in
         readings.store_latest(
             connection,
             [
-                {"series_id": temperature, "ts": NOW, "value": 1.0, "received_at": NOW + 3},
-                {"series_id": humidity[kitchen, "humidity"], "ts": NOW + 1, "value": 50.0, "received_at": NOW + 4},
+                (temperature, NOW, 1.0, NOW + 3),
+                (humidity[kitchen, "humidity"], NOW + 1, 50.0, NOW + 4),
             ],
         )
     with reading(engine) as connection:
@@ -222,11 +222,9 @@ def test_latest_is_inserted_then_replaced(engine: Engine, kitchen: int, temperat
     with writing(engine) as connection:
         ids = devices.ensure_series(connection, [(kitchen, "humidity")], NOW)
         humidity = ids[kitchen, "humidity"]
-        row = {"series_id": temperature, "ts": NOW, "value": 1.0, "received_at": NOW + 1}
         readings.store_latest(connection, [])
-        readings.store_latest(connection, [row])
-        newer = row | {"ts": NOW + 5, "value": math.pi, "received_at": NOW + 6}
-        other = newer | {"series_id": humidity, "received_at": NOW + 2}
+        readings.store_latest(connection, [(temperature, NOW, 1.0, NOW + 1)])
+        newer, other = (temperature, NOW + 5, math.pi, NOW + 6), (humidity, NOW + 5, math.pi, NOW + 2)
         readings.store_latest(connection, [other, newer])
     with reading(engine) as connection:
         assert readings.changed_latest(connection, 0) == [
@@ -250,12 +248,12 @@ def test_rows_are_counted_and_a_series_is_read_from_its_end(engine: Engine, temp
 
 def test_latest_never_goes_back(engine: Engine, temperature: int) -> None:
     """Of two workers that share a series, the one with the older reading may write last."""
-    newest = {"series_id": temperature, "ts": NOW + 5, "value": 5.0, "received_at": NOW + 6}
-    older = {"series_id": temperature, "ts": NOW, "value": 1.0, "received_at": NOW + 9}
+    newest = (temperature, NOW + 5, 5.0, NOW + 6)
+    older = (temperature, NOW, 1.0, NOW + 9)
     for row in (newest, older):
         with writing(engine) as connection:
             readings.store_latest(connection, [row])
-    again = newest | {"received_at": NOW + 7}
+    again = (temperature, NOW + 5, 5.0, NOW + 7)
     with reading(engine) as connection:
         found = readings.changed_latest(connection, 0)
     assert found == [LatestReading("kitchen", "temperature", None, NOW + 5, 5.0, NOW + 6)]

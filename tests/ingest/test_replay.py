@@ -196,7 +196,8 @@ def test_a_status_is_no_news_once_its_device_went_on(engine: Engine) -> None:
     keep(engine, b"online", "iot/kitchen/status", at=NOW + 1)
     assert results(replay(engine)) == ["stored"]
     with writing(engine) as connection:
-        devices.store_last_seen(connection, {"kitchen": 2 * NOW})
+        kitchen = devices.ids(connection, ["kitchen"])["kitchen"]
+        devices.store_last_seen(connection, {kitchen: 2 * NOW})
     keep(engine, b"offline", "iot/kitchen/status", at=NOW + 2)
     (one,) = replay(engine)
     assert (one.result, "outdated" in one.problem) == ("stays", True)

@@ -36,8 +36,7 @@ def _store(engine: Engine, device_id: int, metric: str, *points: tuple[int, floa
         readings.insert_new(connection, [(series, ts, value) for ts, value in points])
         if received_at is not None:
             ts, value = points[-1]
-            row = {"series_id": series, "ts": ts, "value": value, "received_at": received_at}
-            readings.store_latest(connection, [row])
+            readings.store_latest(connection, [(series, ts, value, received_at)])
 
 
 def _restored(engine: Engine) -> Snapshot:
@@ -99,7 +98,7 @@ def test_what_the_broker_retains_of_a_device_does_not_bring_it_online(engine: En
     """It arrives with each of our starts, and moves `last_seen`."""
     with writing(engine) as connection:
         devices.store_status(connection, kitchen, Status("kitchen", False), NOW)
-        devices.store_last_seen(connection, {"kitchen": NOW + 5})
+        devices.store_last_seen(connection, {kitchen: NOW + 5})
     assert _restored(engine).devices["kitchen"].online is False
 
 
