@@ -13,8 +13,8 @@ from db.engine import do_meanwhile
 from db.schema import devices, latest, readings, series
 from db.statements import in_chunks, largest_statement, upsert_numbers, values_text
 
-#: Rows in one INSERT, about 200 kB of text, where the server takes that much.
-_ROWS_A_STATEMENT = 5_000
+#: Rows in one INSERT, about 400 kB of text, where the server takes that much.
+_ROWS_A_STATEMENT = 10_000
 #: Bytes of a row as text at most: two numbers of 20 digits, a float of 24, punctuation.
 _ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.

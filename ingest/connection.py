@@ -16,7 +16,7 @@ from typing import Final, Literal
 from settings import MqttAddress
 
 #: Bytes asked of the socket at once, and so the most that one `read()` gives.
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 19
 #: A broker that ends a connection this soon after its beginning may have another client with our id.
 _SOON_S: Final = 10.0
 #: PINGREQ is the same two bytes in every version (MQTT 3.1.1 and 5, section 3.12).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from db import engine
 from db.engine import DatabaseError
@@ -82,43 +82,39 @@ def _catch_up(stage: Stage) -> float:
     behind = 0.0
     stored: list[tuple[float, dict[str, int]]] = []
     end = time.monotonic() + stage.scale.patience_s
+    database = engine.create(stage.url)  # one for all looks: a new connection takes longer than the look
     while time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.05)
         try:
-            latest, now = _latest(stage.url), time.monotonic()
-            while stored and all(latest.get(device, -1) >= number for device, number in stored[0][1].items()):
-                behind = max(behind, now - stored.pop(0)[0])
-            stored.append((time.monotonic(), _newest(stage.url)))
+            with engine.reading(database) as connection:
+                latest, now = _numbers(connection, _LATEST), time.monotonic()
+                while stored and all(latest.get(device, -1) >= number for device, number in stored[0][1].items()):
+                    behind = max(behind, now - stored.pop(0)[0])
+                newest = _numbers(connection, _NEWEST)
+            stored.append((time.monotonic(), newest))
         except DatabaseError:
             continue
         if latest == stage.fleet.last_numbers():
+            database.dispose()
             return behind
     raise AssertionError(f"not all was stored: {last_numbers(stage.url)} of {stage.fleet.last_numbers()}")
 
 
-def _latest(database_url: str) -> dict[str, int]:
-    return _numbers(database_url, "SELECT series_id, value FROM latest")
+_LATEST: Final = "SELECT series_id, value FROM latest"
+#: As `last_numbers`, and quick whatever is stored: here times rise with numbers, so it takes a seek a series.
+_NEWEST: Final = (
+    "SELECT series_id, value FROM series s JOIN readings ON series_id = s.id AND ts = "
+    "(SELECT MAX(ts) FROM readings WHERE series_id = s.id)"
+)
 
 
-def _newest(database_url: str) -> dict[str, int]:
-    """As `last_numbers`, and quick whatever is stored: here times rise with numbers, so it takes a seek a series."""
-    newest = "SELECT MAX(ts) FROM readings WHERE series_id = s.id"
-    return _numbers(
-        database_url, f"SELECT series_id, value FROM series s JOIN readings ON series_id = s.id AND ts = ({newest})"
-    )
-
-
-def _numbers(database_url: str, values: str) -> dict[str, int]:
+def _numbers(connection: Connection, values: str) -> dict[str, int]:
     """By device."""
     query = (
         f"SELECT d.name, l.value FROM ({values}) l JOIN series s ON s.id = l.series_id AND s.metric = 'v' "
         "JOIN devices d ON d.id = s.device_id"
     )
-    database = engine.create(database_url)
-    with engine.reading(database) as connection:
-        found = {row[0]: int(row[1]) for row in connection.execute(text(query))}
-    database.dispose()
-    return found
+    return {row[0]: int(row[1]) for row in connection.execute(text(query))}
 
 
 def _in_order(database_url: str, device: str) -> bool:
