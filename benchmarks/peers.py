@@ -81,38 +81,16 @@ def node_red(directory: Path, port: int, url: str) -> Process:
 
 
 def _flow(port: int, url: str) -> list[dict[str, object]]:
-    address = make_url(url)
     function = (
         'msg.payload = [msg.topic.split("/")[1], msg.payload.ts, msg.payload.temperature, msg.payload.humidity];\n'
         f'msg.topic = "INSERT INTO {TABLE} (device, ts, temperature, humidity) VALUES (?, ?, ?, ?)";\n'
         "return msg;"
     )
-    broker: dict[str, object] = {
-        "id": "broker",
-        "type": "mqtt-broker",
-        "broker": "127.0.0.1",
-        "port": str(port),
-        "clientid": "bench",
-        "autoConnect": True,
-        "autoUnsubscribe": False,
-        "protocolVersion": "4",
-        "keepalive": "60",
-        "cleansession": False,
-    }
-    database: dict[str, object] = {
-        "id": "database",
-        "type": "MySQLdatabase",
-        "host": address.host,
-        "port": str(address.port),
-        "db": address.database,
-        "tz": "",
-        "charset": "UTF8MB4",
-    }
     flow: dict[str, object] = {"z": "flow", "x": 100, "y": 100}
     return [
         {"id": "flow", "type": "tab", "label": "store"},
-        broker,
-        database,
+        _broker_node(port),
+        _database_node(url),
         {
             **flow,
             "id": "in",
@@ -126,6 +104,34 @@ def _flow(port: int, url: str) -> list[dict[str, object]]:
         {**flow, "id": "function", "type": "function", "func": function, "outputs": 1, "wires": [["store"]]},
         {**flow, "id": "store", "type": "mysql", "mydb": "database", "wires": [[]]},
     ]
+
+
+def _broker_node(port: int) -> dict[str, object]:
+    return {
+        "id": "broker",
+        "type": "mqtt-broker",
+        "broker": "127.0.0.1",
+        "port": str(port),
+        "clientid": "bench",
+        "autoConnect": True,
+        "autoUnsubscribe": False,
+        "protocolVersion": "4",
+        "keepalive": "60",
+        "cleansession": False,
+    }
+
+
+def _database_node(url: str) -> dict[str, object]:
+    address = make_url(url)
+    return {
+        "id": "database",
+        "type": "MySQLdatabase",
+        "host": address.host,
+        "port": str(address.port),
+        "db": address.database,
+        "tz": "",
+        "charset": "UTF8MB4",
+    }
 
 
 def wait_until_subscribed(peer: Process, broker: Mosquitto) -> None:

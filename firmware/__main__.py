@@ -67,7 +67,12 @@ def simulate(  # noqa: PLR0913, PLR0917  # an option each
     except OpenFilesError as error:
         raise typer.BadParameter(str(error), param_hint="--count") from error
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    typer.echo(f"{count} devices, {settings.rate:g} messages/s, to {settings.address} under {root}/")
+    _run(settings, until_stdin_closes=until_stdin_closes)
+
+
+def _run(settings: FleetSettings, *, until_stdin_closes: bool) -> None:
+    """Say what begins, run it, say how it ended."""
+    typer.echo(f"{settings.count} devices, {settings.rate:g} messages/s, to {settings.address} under {settings.root}/")
     try:
         tally = run_simulation(settings, until_stdin_closes=until_stdin_closes)
     except StdinError as error:

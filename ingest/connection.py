@@ -21,6 +21,8 @@ _CHUNK: Final = 1 << 19
 _SOON_S: Final = 10.0
 #: PINGREQ is the same two bytes in every version (MQTT 3.1.1 and 5, section 3.12).
 _PING: Final = b"\xc0\x00"
+#: DISCONNECT, all being well, is the same two bytes in every version (section 3.14).
+_DISCONNECT: Final = b"\xe0\x00"
 
 
 class BrokerAway(Exception):
@@ -133,13 +135,13 @@ class BrokerConnection:
         with contextlib.suppress(OSError):  # full: it is awake already; closed: there is nothing to wake
             self._wake_out.send(b"\0")
 
-    def close(self, farewell: bytes) -> None:
-        """Say farewell and close. Harmless if there is no connection."""
+    def close(self) -> None:
+        """DISCONNECT and close. Harmless if there is no connection."""
         if self._socket is None:
             return
         with contextlib.suppress(OSError):  # it is gone, which is what we want
             self._socket.settimeout(self._settings.connect_timeout_s)
-            self._socket.sendall(farewell)
+            self._socket.sendall(_DISCONNECT)
         self._socket.close()
         self._socket = None
 

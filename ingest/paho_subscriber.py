@@ -8,22 +8,19 @@ own may go out between two of its packets.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ingest.connection import BrokerConnection, ConnectionClosed
+from ingest.connection import ConnectionClosed
 from ingest.health import ProtocolVersion
 from ingest.message import Message
 from ingest.packets import KEPT_BYTES
-from ingest.subscriber import BrokerAway, SubscriberSettings, VersionRefused
-
-#: DISCONNECT (MQTT 3.1.1, section 3.14).
-_DISCONNECT: Final = b"\xe0\x00"
+from ingest.subscriber import BrokerAway, OneVersion, SubscriberSettings, VersionRefused
 
 
 class _Buffer:
@@ -87,20 +84,20 @@ class _Client(paho.Client):
         return self._buffer
 
 
-class PahoSubscriber:
+class PahoSubscriber(OneVersion):
     """MQTT 3.1.1 with a persistent session under a fixed client id.
 
     MQTT 3.1.1 lets a client announce neither a window nor a largest packet, and paho reads a packet whole before it
     shows it: one that is too large is held once, at most 256 MB by the protocol, before all but its beginning is
-    dropped.
+    dropped. Acknowledgements and signs of life go past paho, whose `ack()` sends a packet each and whose PINGREQ comes
+    only after the whole keep-alive.
     """
 
     def __init__(self, settings: SubscriberSettings) -> None:
-        self._settings = settings
-        self._connection = BrokerConnection(settings)
+        super().__init__(settings)
         self._buffer = _Buffer(self._connection.send)
         self._client = _Client(settings, self._buffer)
-        self._arrived: list[Message] = []
+        self._messages: list[Message] = []
         self._now = 0
         self._welcome: ReasonCode | None = None
         self._granted: list[ReasonCode] | None = None
@@ -115,70 +112,31 @@ class PahoSubscriber:
         """MQTT 3.1.1."""
         return "3.1.1"
 
-    def connect(self) -> None:
-        """Connect, wait for the broker's answer, subscribe and wait for that answer too.
-
-        Raises:
-            VersionRefused: If the broker does not speak MQTT 3.1.1.
-            BrokerAway: If the broker can't be reached, or refuses us or the subscription.
-        """
-        self.close()
+    def _enter(self) -> float:
         settings = self._settings
-        try:
-            self._connection.open()
-            self._begin()
-            self._client.connect(settings.address.host, settings.address.port, settings.keep_alive_s)
-            self._await_welcome()
-            filters: list[tuple[str, int]] = [(pattern, settings.qos) for pattern in settings.filters]
-            self._client.subscribe(filters)
-            self._await(lambda: self._granted is not None)
-            if any(code.is_failure for code in self._granted or ()):
-                raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}")
-            if settings.former_filters:
-                self._client.unsubscribe(list(settings.former_filters))
-            self._connection.subscribed(settings.keep_alive_s)
-        except BrokerAway:
-            self.close()
-            raise
+        self._begin()
+        self._client.connect(settings.address.host, settings.address.port, settings.keep_alive_s)
+        self._await_welcome()
+        filters: list[tuple[str, int]] = [(pattern, settings.qos) for pattern in settings.filters]
+        self._client.subscribe(filters)
+        self._await(lambda: self._granted is not None)
+        if any(code.is_failure for code in self._granted or ()):
+            raise BrokerAway(f"it refuses the subscription to {', '.join(settings.filters)}")
+        if settings.former_filters:
+            self._client.unsubscribe(list(settings.former_filters))
+        return float(settings.keep_alive_s)
 
-    def receive(self, timeout_s: float) -> list[Message]:
-        """What has arrived, [] if nothing did within `timeout_s` or `wake()` was called.
-
-        Raises:
-            BrokerAway: If the connection is gone. What was received and not acknowledged will come again.
-        """
-        self.keep_alive()
-        if not self._arrived:
+    def _arrived(self, timeout_s: float) -> list[Message]:
+        if not self._messages:
             self._read(timeout_s)
-        arrived, self._arrived = self._arrived, []
-        return arrived
-
-    def acknowledge(self, messages: Sequence[Message]) -> None:
-        """PUBACK for each message that has a packet id: paho's own `ack()` sends a packet each."""
-        self._connection.acknowledge([m.packet_id for m in messages if m.packet_id is not None])
-
-    def keep_alive(self) -> None:
-        """PINGREQ if a third of the keep-alive passed without a packet from us: paho's own comes after the whole."""
-        self._connection.keep_alive()
-
-    def wake(self) -> None:
-        """End a `receive()` that waits. May be called from any thread."""
-        self._connection.wake()
-
-    def close(self) -> None:
-        """DISCONNECT and close; the broker keeps the session."""
-        self._connection.close(_DISCONNECT)
-
-    def release(self) -> None:
-        """Close, and give back the pair of sockets that `wake()` uses."""
-        self.close()
-        self._connection.release()
+        messages, self._messages = self._messages, []
+        return messages
 
     def _begin(self) -> None:
         """A client for the new connection: nothing of the one before is left in it."""
         settings = self._settings
         self._buffer.fill(b"")
-        self._arrived, self._welcome, self._granted = [], None, None
+        self._messages, self._welcome, self._granted = [], None, None
         self._client = _Client(settings, self._buffer)
         if settings.address.username is not None:
             password = settings.address.password
@@ -240,7 +198,7 @@ class PahoSubscriber:
             topic = message.topic
         except UnicodeDecodeError as error:
             raise BrokerAway(f"it sent what is no MQTT 3.1.1: a topic that is no text: {error}") from error
-        self._arrived.append(
+        self._messages.append(
             Message(
                 topic,
                 bytes(payload),

@@ -7,6 +7,7 @@ One thread uses it. The broker is the queue: what is not received stays there, a
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
 
@@ -22,7 +23,7 @@ _Answer = TypeVar("_Answer", mqtt5.ConnAckPacket, mqtt5.SubAckPacket)
 #: Bytes of a packet beside the payload: header, topic, packet id, properties.
 _OVERHEAD: Final = 70_000
 
-__all__ = ["BrokerAway", "Mqtt5Subscriber", "Subscriber", "SubscriberSettings", "VersionRefused"]
+__all__ = ["BrokerAway", "Mqtt5Subscriber", "OneVersion", "Subscriber", "SubscriberSettings", "VersionRefused"]
 
 
 class VersionRefused(BrokerAway):
@@ -62,44 +63,24 @@ class Subscriber(Protocol):
         """Close, and give back all else it holds. It can't be used again."""
 
 
-class Mqtt5Subscriber:
-    """MQTT 5 over the sans-I/O package mqtt5, with a persistent session under a fixed client id."""
+class OneVersion(ABC):
+    """What a subscriber is whichever version it speaks; how it is let in and what it reads is for each to say."""
 
     def __init__(self, settings: SubscriberSettings) -> None:
         self._settings = settings
         self._connection = BrokerConnection(settings)
-        self._reader = PacketReader(settings.largest_payload + _OVERHEAD)
-        self._early: list[Packet] = []
-        self._welcomed = False
-
-    @property
-    def window(self) -> int | None:
-        """What we announced; a broker may use less of it and does not say so."""
-        return self._settings.window
-
-    @property
-    def protocol(self) -> ProtocolVersion:
-        """MQTT 5."""
-        return "5"
 
     def connect(self) -> None:
         """Connect, wait for the broker's answer, subscribe and wait for that answer too.
 
         Raises:
-            VersionRefused: If the broker does not speak MQTT 5.
+            VersionRefused: If the broker does not speak this version.
             BrokerAway: If the broker can't be reached, or refuses us or the subscription.
         """
         self.close()
-        settings = self._settings
         try:
             self._connection.open()
-            self._reader = PacketReader(settings.largest_payload + _OVERHEAD)
-            self._early = []
-            self._welcomed = False
-            self._connection.send(self._hello().write())
-            keep_alive_s = self._welcome()
-            self._subscribe()
-            self._connection.subscribed(keep_alive_s)
+            self._connection.subscribed(self._enter())
         except BrokerAway:
             self.close()
             raise
@@ -111,16 +92,7 @@ class Mqtt5Subscriber:
             BrokerAway: If the connection is gone. What was received and not acknowledged will come again.
         """
         self.keep_alive()
-        packets, self._early = self._early, []
-        if not packets:
-            packets = self._read(timeout_s)
-        now = time.time_ns() // 1_000_000
-        messages: list[Message] = []
-        for packet in packets:
-            message = self._message(packet, now)
-            if message is not None:
-                messages.append(message)
-        return messages
+        return self._arrived(timeout_s)
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """PUBACK for each message that has a packet id."""
@@ -135,13 +107,65 @@ class Mqtt5Subscriber:
         self._connection.wake()
 
     def close(self) -> None:
-        """DISCONNECT and close; the broker keeps the session for its expiry."""
-        self._connection.close(mqtt5.DisconnectPacket().write())
+        """DISCONNECT and close; the broker keeps the session."""
+        self._connection.close()
 
     def release(self) -> None:
         """Close, and give back the pair of sockets that `wake()` uses."""
         self.close()
         self._connection.release()
+
+    @abstractmethod
+    def _enter(self) -> float:
+        """CONNECT and SUBSCRIBE on a new connection; the seconds within which the broker wants a sign of life.
+
+        Raises BrokerAway, and VersionRefused.
+        """
+
+    @abstractmethod
+    def _arrived(self, timeout_s: float) -> list[Message]:
+        """What has arrived within `timeout_s`. Raises BrokerAway."""
+
+
+class Mqtt5Subscriber(OneVersion):
+    """MQTT 5 over the sans-I/O package mqtt5, with a persistent session under a fixed client id."""
+
+    def __init__(self, settings: SubscriberSettings) -> None:
+        super().__init__(settings)
+        self._reader = PacketReader(settings.largest_payload + _OVERHEAD)
+        self._early: list[Packet] = []
+        self._welcomed = False
+
+    @property
+    def window(self) -> int | None:
+        """What we announced; a broker may use less of it and does not say so."""
+        return self._settings.window
+
+    @property
+    def protocol(self) -> ProtocolVersion:
+        """MQTT 5."""
+        return "5"
+
+    def _enter(self) -> float:
+        self._reader = PacketReader(self._settings.largest_payload + _OVERHEAD)
+        self._early = []
+        self._welcomed = False
+        self._connection.send(self._hello().write())
+        keep_alive_s = self._welcome()
+        self._subscribe()
+        return keep_alive_s
+
+    def _arrived(self, timeout_s: float) -> list[Message]:
+        packets, self._early = self._early, []
+        if not packets:
+            packets = self._read(timeout_s)
+        now = time.time_ns() // 1_000_000
+        messages: list[Message] = []
+        for packet in packets:
+            message = self._message(packet, now)
+            if message is not None:
+                messages.append(message)
+        return messages
 
     def _hello(self) -> mqtt5.ConnectPacket:
         settings, address = self._settings, self._settings.address

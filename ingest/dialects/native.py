@@ -1,21 +1,18 @@
-"""The native dialect: JSON telemetry, bare numbers, status, about, state. CONTRACT, "MQTT: native topics"."""
+"""The native dialect: JSON telemetry and bare numbers here, and the way to reports. CONTRACT, "MQTT: native topics"."""
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
-import msgspec
-
-from db.devices import About, ActuatorAbout, ActuatorState, Status
 from db.readings import Sample
 from ingest.dialects import topics
-from ingest.dialects.decoded import Decoded, Report
+from ingest.dialects.decoded import Decoded
+from ingest.dialects.native_reports import to_report
+from ingest.dialects.payload import Refused, checked_metric, kind_of, printable, to_document, to_number
 from ingest.message import Message
 
 T = TypeVar("T")
@@ -26,20 +23,12 @@ _SECONDS_BELOW: Final = 100_000_000_000
 _FUTURE_MS: Final = 86_400_000
 _LARGEST_INTEGER: Final = 2**63 - 1
 _LARGEST_FLOAT: Final = sys.float_info.max
-#: Topics and names of metrics that were found right are not checked anew with each message.
-_NAMES_REMEMBERED: Final = 65_536
 #: Sets of keys that were found right, each of a few keys at most, so that all of them together stay small.
 _SHAPES_REMEMBERED: Final = 4_096
 _PLAIN_KEYS: Final = 16
-_METRIC_LENGTH: Final = 128
 _BOOT_LENGTH: Final = 64
 _DEEPEST: Final = 32
-_ABOUT_ENTRIES: Final = 500
 _PROBLEMS_SHOWN: Final = 20
-
-
-class _Refused(ValueError):
-    """A part of a message can't be understood. The text names the field."""
 
 
 def decode(message: Message, root: str, largest_payload: int) -> Decoded | None:
@@ -52,27 +41,16 @@ def decode(message: Message, root: str, largest_payload: int) -> Decoded | None:
         if topic.kind == "set":
             return None
         if message.size > largest_payload:
-            raise _Refused(f"the message has {message.size} bytes; allowed are {largest_payload} (MAX_MESSAGE_BYTES)")
+            raise Refused(f"the message has {message.size} bytes; allowed are {largest_payload} (MAX_MESSAGE_BYTES)")
         if message.size > len(message.payload):
-            raise _Refused(f"its MQTT properties are too large to hold beside its {message.size} bytes")
+            raise Refused(f"its MQTT properties are too large to hold beside its {message.size} bytes")
         if topic.kind == "telemetry":
             return _telemetry(message, topic.device)
         if topic.kind == "metric":
             return _metric(message, topic.device, topic.name)
-        return Decoded(message, report=_report(message, topic))
-    except (topics.UnknownTopic, _Refused) as error:
-        return Decoded(message, problems=(_printable(str(error)),))
-
-
-def _report(message: Message, topic: topics.Topic) -> Report:
-    if topic.kind == "status":
-        return _status(message, topic.device)
-    if topic.kind == "about":
-        return _about(message, topic.device)
-    return _state(message, topic.device, topic.name)
-
-
-# Telemetry
+        return Decoded(message, report=to_report(message, topic))
+    except (topics.UnknownTopic, Refused) as error:
+        return Decoded(message, problems=(printable(str(error)),))
 
 
 @dataclass(slots=True)
@@ -88,11 +66,11 @@ class _Findings:
 
     def note(self, problem: str) -> None:
         if len(self.problems) < _PROBLEMS_SHOWN:
-            self.problems.append(_printable(problem))
+            self.problems.append(printable(problem))
 
 
 def _telemetry(message: Message, device: str) -> Decoded:
-    document = _json(message.payload)
+    document = to_document(message.payload)
     findings = _Findings([])
     if type(document) is dict:
         plain = _plain_sample(document, device, message.received_at)
@@ -104,7 +82,7 @@ def _telemetry(message: Message, device: str) -> Decoded:
         where = f"[{index}]." if isinstance(document, list) else ""
         if not isinstance(item, dict):
             what = f"[{index}]" if isinstance(document, list) else "the message"
-            findings.note(f'{what} is {_kind(item)}; expected an object such as {{"temperature": 21.5}}')
+            findings.note(f'{what} is {kind_of(item)}; expected an object such as {{"temperature": 21.5}}')
             continue
         sample = _sample(item, device, message.received_at, where, findings)
         if sample is not None:
@@ -129,7 +107,7 @@ def _sample(item: dict[str, Any], device: str, received_at: int, where: str, fin
             ts = _ts(ts, received_at)
         elif item.get("age") is not None:
             age = _age(item["age"], received_at)
-    except _Refused as refused:
+    except Refused as refused:
         findings.reject(f"{where}{refused}", len(values))
         values, ts, age = (), None, 0
     # A sample without values still says that its sequence number arrived.
@@ -140,7 +118,7 @@ def _optional(parse: Callable[[object], T], value: object, where: str, findings:
     """The parsed value; None where it is wrong, which costs no reading."""
     try:
         return parse(value)
-    except _Refused as refused:
+    except Refused as refused:
         findings.note(f"{where}{refused}")
         return None
 
@@ -162,7 +140,7 @@ def _plain_values(item: dict[str, Any]) -> tuple[tuple[str, float], ...]:
     """What `_values` gives for a few plain finite numbers, () for anything else."""
     try:
         names = _plain_names(tuple(item)) if len(item) <= _PLAIN_KEYS else ()
-    except _Refused:
+    except Refused:
         return ()
     found = []
     for name in names:
@@ -178,9 +156,9 @@ def _plain_values(item: dict[str, Any]) -> tuple[tuple[str, float], ...]:
 def _plain_names(keys: tuple[str, ...]) -> tuple[str, ...]:
     """Those of an object's keys that are metrics, none if it answers a resend.
 
-    Raises _Refused if one is no right name: that is not remembered, however long the name.
+    Raises Refused if one is no right name: that is not remembered, however long the name.
     """
-    return () if "gone" in keys else tuple([_metric_name(key) for key in keys if key not in _RESERVED])
+    return () if "gone" in keys else tuple([checked_metric(key) for key in keys if key not in _RESERVED])
 
 
 def _values(item: dict[str, Any], where: str, findings: _Findings) -> Iterator[tuple[str, float]]:
@@ -197,32 +175,10 @@ def _values(item: dict[str, Any], where: str, findings: _Findings) -> Iterator[t
             pending += [(f"{name}.{key}", inner, depth + 1) for key, inner in reversed(value.items())]
             continue
         try:
-            yield _metric_name(name), _number(value)
-        except _Refused as refused:
+            yield checked_metric(name), to_number(value)
+        except Refused as refused:
             shown = name if len(name) <= 80 else f"{name[:80]}…"
             findings.reject(f"{where}{shown}: {refused}")
-
-
-@lru_cache(_NAMES_REMEMBERED)
-def _metric_name(name: str) -> str:
-    if not 1 <= len(name) <= _METRIC_LENGTH:
-        raise _Refused(f"a metric's name has 1 to {_METRIC_LENGTH} characters, this one {len(name)}")
-    if not name.isprintable():
-        raise _Refused("a metric's name has printable characters only")
-    return name
-
-
-def _number(value: object) -> float:
-    """The value as float64, -0.0 as 0.0, booleans as 0 and 1."""
-    if not isinstance(value, int | float):
-        raise _Refused(f"{_kind(value)}; expected a number")
-    try:
-        number = float(value) + 0.0
-    except OverflowError:
-        raise _Refused("a number too large for a float64") from None
-    if not math.isfinite(number):
-        raise _Refused(f"{number} is no finite number")
-    return number
 
 
 def _ts(value: object, received_at: int) -> int:
@@ -230,22 +186,22 @@ def _ts(value: object, received_at: int) -> int:
     number = _plain_number("ts", value)
     ts = round(number * 1000 if number < _SECONDS_BELOW else number)
     if ts > received_at + _FUTURE_MS:
-        raise _Refused(f"ts: {value} is more than 24 h in the future")
+        raise Refused(f"ts: {value} is more than 24 h in the future")
     return ts
 
 
 def _age(value: object, received_at: int) -> int:
     age = round(_plain_number("age", value))
     if age > received_at:
-        raise _Refused(f"age: {value!s:.40} ms ago was before 1970")
+        raise Refused(f"age: {value!s:.40} ms ago was before 1970")
     return age
 
 
 def _plain_number(name: str, value: object) -> float:
     if type(value) is not int and type(value) is not float:  # a boolean is no number here
-        raise _Refused(f"{name}: {_kind(value)}; expected a number of milliseconds")
+        raise Refused(f"{name}: {kind_of(value)}; expected a number of milliseconds")
     if not 0 <= value <= _LARGEST_INTEGER:  # false for NaN as well
-        raise _Refused(f"{name}: {value!s:.40} is out of range; expected milliseconds from 0 on")
+        raise Refused(f"{name}: {value!s:.40} is out of range; expected milliseconds from 0 on")
     return value
 
 
@@ -254,7 +210,7 @@ def _seq(value: object) -> int:
         return value
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or not 0 <= value <= _LARGEST_INTEGER:  # type: ignore[operator]
-        raise _Refused(f"seq: {value!r:.40} is no whole number from 0 on; taken as if it were not there")
+        raise Refused(f"seq: {value!r:.40} is no whole number from 0 on; taken as if it were not there")
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
@@ -265,149 +221,13 @@ def _boot(value: object) -> str:
         text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
     if not 1 <= len(text) <= _BOOT_LENGTH or not text.isprintable():
         rule = f"expected a number or a text of 1 to {_BOOT_LENGTH} characters"
-        raise _Refused(f"boot: {rule}; taken as if it were not there")
+        raise Refused(f"boot: {rule}; taken as if it were not there")
     return text
-
-
-# The other topics
 
 
 def _metric(message: Message, device: str, metric: str) -> Decoded:
     try:
-        value = _number(_json(message.payload))
-    except _Refused as refused:
-        return Decoded(message, rejected=1, problems=(_printable(f"{metric}: {refused}"),))
+        value = to_number(to_document(message.payload))
+    except Refused as refused:
+        return Decoded(message, rejected=1, problems=(printable(f"{metric}: {refused}"),))
     return Decoded(message, (Sample(device, ((metric, value),), None, 0, None, None),))
-
-
-def _status(message: Message, device: str) -> Status:
-    text = _text(message.payload).strip()
-    if text not in ("online", "offline"):
-        raise _Refused(f"status: {text[:40]!r}; expected online or offline")
-    return Status(device, text == "online")
-
-
-class _ActuatorPayload(msgspec.Struct):
-    name: str
-    min: float | None = None
-    max: float | None = None
-    step: float | None = None
-    unit: str | None = None
-
-
-class _AboutPayload(msgspec.Struct):
-    model: str | None = None
-    firmware: str | None = None
-    actuators: list[str | _ActuatorPayload] = []
-    units: dict[str, str] = {}
-
-
-def _about(message: Message, device: str) -> About:
-    try:
-        payload = msgspec.json.decode(message.payload, type=_AboutPayload)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise _Refused(f"about: {error}") from None
-    if len(payload.actuators) > _ABOUT_ENTRIES or len(payload.units) > _ABOUT_ENTRIES:
-        raise _Refused(f"about: at most {_ABOUT_ENTRIES} actuators and {_ABOUT_ENTRIES} units are taken")
-    for name, text, longest in (("model", payload.model, 128), ("firmware", payload.firmware, 128)):
-        if text is not None and (len(text) > longest or not text.isprintable()):
-            raise _Refused(f"about: {name}: expected at most {longest} printable characters")
-    for metric, unit in payload.units.items():
-        try:
-            _metric_name(metric)
-        except _Refused as refused:
-            raise _Refused(f"about: units: {refused}") from None
-        _unit(unit)
-    return About(
-        device, payload.model, payload.firmware, tuple(_actuator(item) for item in payload.actuators), payload.units
-    )
-
-
-def _actuator(item: str | _ActuatorPayload) -> ActuatorAbout:
-    payload = _ActuatorPayload(item) if isinstance(item, str) else item
-    if payload.name == "resend":
-        raise _Refused("about: actuators: none may be called 'resend'")
-    if payload.unit is not None:
-        _unit(payload.unit)
-    name = topics.checked_name("actuator", payload.name)
-    return ActuatorAbout(name, payload.min, payload.max, payload.step, payload.unit)
-
-
-def _unit(unit: str) -> None:
-    if len(unit) > 32 or not unit.isprintable():
-        raise _Refused("about: a unit has at most 32 printable characters")
-
-
-def _state(message: Message, device: str, actuator: str) -> ActuatorState:
-    text = _text(message.payload).strip()
-    if not text.startswith(("{", '"')):
-        return ActuatorState(device, actuator, _state_value(text), None)
-    document = _json(message.payload)
-    if isinstance(document, str):
-        return ActuatorState(device, actuator, _state_value(document), None)
-    if not isinstance(document, dict):
-        raise _Refused(f"state: {_kind(document)}; expected ON, OFF, a number or an object with a state")
-    command = document.get("id")
-    if command is not None and not (isinstance(command, str) and 1 <= len(command) <= 36 and command.isprintable()):
-        raise _Refused("state: id: expected a text of at most 36 characters")
-    return ActuatorState(device, actuator, _state_value(document.get("state")), command)
-
-
-def _state_value(value: object) -> str:
-    """ON, OFF or a finite number, as text."""
-    if isinstance(value, str) and value.upper() in ("ON", "OFF"):
-        return value.upper()
-    try:
-        number = float(value) if isinstance(value, str) else _number(value)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise _Refused(f"state: {value!r:.40}; expected ON, OFF or a number")
-    return repr(number + 0.0).removesuffix(".0")  # as short as it can be and exact
-
-
-# JSON
-
-
-def _text(payload: bytes) -> str:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError as error:
-        raise _Refused(f"the message is not UTF-8 (byte {error.start})") from None
-
-
-def _json(payload: bytes) -> Any:
-    """The document. What msgspec refuses is tried with the standard library, which takes NaN, Infinity and 1e400, so
-    that one such value costs itself and not its neighbours.
-    """
-    try:
-        return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        text = _text(payload)
-    if not text.strip():
-        raise _Refused("the message is empty")
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise _Refused("the message is nested too deep") from None
-    except ValueError as error:
-        raise _Refused(f"the message is not JSON: {error!s:.200}") from None
-
-
-def _printable(text: str) -> str:
-    """The text with what can't be shown, or stored as UTF-8, written as an escape."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-
-
-def _kind(value: object) -> str:
-    match value:
-        case str():
-            return f"a text ({value[:40]!r})"
-        case list():
-            return "an array"
-        case dict():
-            return "an object"
-        case None:
-            return "null"
-        case _:
-            return f"{value!r:.40}"
