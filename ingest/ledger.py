@@ -1,4 +1,6 @@
-"""The account in memory: what the database holds, plus the batch in hand. One thread writes, anyone reads."""
+"""The account in memory: what the database holds, plus what waits: the batch in hand, and one that was received
+meanwhile. One thread writes, anyone reads.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +55,7 @@ class Ledger:
         self._recent: tuple[_Second, ...] = ()
         self._store_ms: int | None = None
         self._held = _Batch()
+        self._next = (0, 0)
         self._settled = (0, _Batch())
 
     @property
@@ -67,13 +70,24 @@ class Ledger:
     def hold(self, messages: int, readings: int, received_at: int | None = None, lag_ms: int | None = None) -> None:
         """A batch is in hand: received, not yet stored. `received_at` is its oldest message's, UTC ms."""
         self._held = _Batch(messages, received_at, lag_ms)
+        self._next = (0, 0)
+        self._wait(messages, readings)
+
+    def hold_next(self, messages: int, readings: int) -> None:
+        """Another batch was received while the one in hand is being stored. It is held next."""
+        self._next = (messages, readings)
+        waiting = self._account
+        self._wait(waiting.messages.waiting + messages, waiting.readings.waiting + readings)
+
+    def _wait(self, messages: int, readings: int) -> None:
         known = self._account
         self._account = Account(replace(known.messages, waiting=messages), replace(known.readings, waiting=readings))
 
     def settle(self, tally: Tally, received_at: int, now: int) -> None:
         """The batch in hand is committed. Times are UTC ms."""
         known = self._account
-        before = Account(replace(known.messages, waiting=0), replace(known.readings, waiting=0))
+        messages, readings = self._next
+        before = Account(replace(known.messages, waiting=messages), replace(known.readings, waiting=readings))
         self._account = before + account_of(tally)
         self._store_ms = max(0, now - received_at)
         held, self._held = self._held, _Batch()
@@ -96,7 +110,7 @@ class Ledger:
         self._recent = tuple(self._seconds)
 
     def drop(self) -> None:
-        """The batch in hand goes back to the broker: it was not stored and will come again."""
+        """What waits goes back to the broker: it was not stored and will come again."""
         self.hold(0, 0)
 
     def rates(self, now: int) -> Rates:

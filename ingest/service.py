@@ -1,7 +1,7 @@
 """The worker: starts, stops and knows its threads. Its loop: receive, decode, store, acknowledge.
 
-The broker is the queue. Nothing is acknowledged before it is committed, and nothing more is received while the batch in
-hand is not, so memory is bounded and whatever breaks, what was not stored comes again.
+The broker is the queue. Nothing is acknowledged before it is committed, and while the batch in hand is not, one more is
+received and no third: so memory is bounded, and whatever breaks, what was not stored comes again.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Arrived:
-    """What the broker gave at once, and what it says; or why nothing could be received."""
+    """What the broker gave at once, what it says and how many readings; or why nothing could be received."""
 
     messages: Sequence[Message] = ()
     batch: Sequence[Decoded] = ()
+    readings: int = 0
     error: Exception | None = None
 
 
@@ -244,6 +245,7 @@ class Service:
             self._flush_if_due()
 
         self._ahead = None  # it was not acknowledged, so it comes again
+        self._ledger.drop()
         until_it_works(self._subscriber.connect, BrokerAway, self._settings.backoff, self._stopping, lost)
         self._vitals.broker_connected(self._subscriber.window, self._subscriber.protocol)
 
@@ -257,7 +259,7 @@ class Service:
             if arrived.messages:
                 self._take(arrived)
             self._flush_if_due()
-            if draining and (not arrived.messages or time.monotonic() >= self._drain_until):
+            if draining and self._ahead is None and (not arrived.messages or time.monotonic() >= self._drain_until):
                 return
 
     def _next(self, timeout_s: float) -> _Arrived:
@@ -271,23 +273,25 @@ class Service:
 
     def _receive(self, timeout_s: float) -> _Arrived:
         messages = self._subscriber.receive(timeout_s)
-        return _Arrived(messages, [d for message in messages if (d := self._decode(message)) is not None])
+        batch = [decoded for message in messages if (decoded := self._decode(message)) is not None]
+        return _Arrived(messages, batch, sum([decoded.readings for decoded in batch]))
 
     def _look_ahead(self) -> None:
-        """Receive and decode one batch more, while the database works at the one in hand."""
-        if self._ahead is None:
+        """Receive and decode one batch more, while the database works at the one in hand: not when it is the last."""
+        if self._ahead is None and not self._stopping.is_set():
             try:
                 ahead = self._receive(0.0)
             except Exception as error:  # noqa: BLE001 - raised by `_next`: it must not look like the batch's own
                 self._ahead = _Arrived(error=error)
             else:
-                self._ahead = ahead if ahead.messages else None
+                if ahead.messages:
+                    self._ahead = ahead
+                    self._ledger.hold_next(len(ahead.batch), ahead.readings)
 
     def _take(self, arrived: _Arrived) -> None:
         messages, batch = arrived.messages, arrived.batch
         if batch:
-            readings_in_hand = sum([decoded.readings for decoded in batch])
-            self._ledger.hold(len(batch), readings_in_hand, messages[0].received_at, lag_ms(batch))
+            self._ledger.hold(len(batch), arrived.readings, messages[0].received_at, lag_ms(batch))
             outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
             self._ledger.settle(outcome.tally, messages[0].received_at, now_ms())
             self._show(outcome)

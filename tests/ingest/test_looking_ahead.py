@@ -1,0 +1,94 @@
+"""While a database server works at a batch, the next one is received: counted, bounded, never lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+from ingest.message import Message
+from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
+from tests.ingest.conftest import MakeWorker
+from tests.parts.eventually import eventually
+from tests.parts.locked import locked
+from tests.parts.mosquitto import Mosquitto
+from tests.parts.publisher import Publication, Publisher
+
+TS = 1_764_000_000_000
+
+
+class _Patient(Mqtt5Subscriber):
+    """Looks ahead until something is there, not only for what is there already."""
+
+    def __init__(self, settings: SubscriberSettings) -> None:
+        super().__init__(settings)
+        self.stopped = threading.Event()
+
+    def wake(self) -> None:
+        super().wake()
+        self.stopped.set()
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        return super().receive(timeout_s or 5.0)
+
+
+def reading(root: str, number: int) -> Publication:
+    return f"{root}/d/telemetry", json.dumps({"ts": TS + number, "seq": number, "boot": "a", "v": number})
+
+
+def test_one_batch_more_is_received_and_no_third(
+    mariadb_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
+) -> None:
+    worker = make_worker(mariadb_url, mosquitto.url, topic_root, subscriber=_Patient, timeout_s=20.0)
+    worker.start()
+    worker.connected()
+    with Publisher(mosquitto.port) as device:
+        device.publish([reading(topic_root, 0)])
+        worker.wait_for(1)
+        with locked(mariadb_url):
+            for number, waiting in ((1, 1), (2, 2), (3, 2)):
+                device.publish([reading(topic_root, number)])
+                eventually(lambda: worker.health.account.messages.waiting == waiting)  # noqa: B023
+            account = worker.health.account.messages
+            assert (account.stored, account.waiting, account.received) == (1, 2, 3)
+    worker.wait_for(4)
+    assert worker.check_account().readings_stored == 4
+
+
+def test_what_was_received_ahead_is_stored_before_the_end(
+    mariadb_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
+) -> None:
+    worker = make_worker(mariadb_url, mosquitto.url, topic_root, subscriber=_Patient, timeout_s=20.0)
+    worker.start()
+    worker.connected()
+    with Publisher(mosquitto.port) as device:
+        device.publish([reading(topic_root, 0)])
+        worker.wait_for(1)
+        with locked(mariadb_url):
+            for number in (1, 2):
+                device.publish([reading(topic_root, number)])
+                eventually(lambda: worker.health.account.messages.waiting == number)  # noqa: B023
+            stopping = threading.Thread(target=worker.stop, name="stops")
+            stopping.start()
+            assert isinstance(worker.subscriber, _Patient)
+            assert worker.subscriber.stopped.wait(5)
+    stopping.join(5)
+    account = worker.health.account.messages
+    assert (account.stored, account.waiting) == (3, 0)
+
+
+def test_what_was_received_ahead_comes_again_when_the_broker_was_lost(
+    mariadb_url: str, own_mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
+) -> None:
+    worker = make_worker(mariadb_url, own_mosquitto.url, topic_root, subscriber=_Patient, timeout_s=20.0)
+    worker.start()
+    worker.connected()
+    with Publisher(own_mosquitto.port) as device:
+        device.publish([reading(topic_root, 0)])
+        worker.wait_for(1)
+        with locked(mariadb_url):
+            for number in (1, 2):
+                device.publish([reading(topic_root, number)])
+                eventually(lambda: worker.health.account.messages.waiting == number)  # noqa: B023
+            own_mosquitto.restart()
+    eventually(lambda: worker.health.account.messages.stored == 3, what="each message once")
+    worker.check_account()
