@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ingest.message import Message
 from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
 from tests.ingest.conftest import MakeWorker
+from tests.ingest.worker import Worker
 from tests.parts.eventually import eventually
 from tests.parts.locked import locked
 from tests.parts.mosquitto import Mosquitto
@@ -17,18 +20,26 @@ TS = 1_764_000_000_000
 
 
 class _Patient(Mqtt5Subscriber):
-    """Looks ahead until something is there, not only for what is there already."""
+    """While `patient` is set, looks ahead until something is there, not only for what is there already."""
 
     def __init__(self, settings: SubscriberSettings) -> None:
         super().__init__(settings)
-        self.stopped = threading.Event()
+        self.patient, self.stopped = threading.Event(), threading.Event()
 
     def wake(self) -> None:
         super().wake()
         self.stopped.set()
 
     def receive(self, timeout_s: float) -> list[Message]:
-        return super().receive(timeout_s or 5.0)
+        return super().receive(timeout_s or (20.0 if self.patient.is_set() else 0.0))
+
+
+@contextmanager
+def patient(worker: Worker) -> Iterator[None]:
+    assert isinstance(worker.subscriber, _Patient)
+    worker.subscriber.patient.set()
+    yield
+    worker.subscriber.patient.clear()
 
 
 def reading(root: str, number: int) -> Publication:
@@ -44,7 +55,7 @@ def test_one_batch_more_is_received_and_no_third(
     with Publisher(mosquitto.port) as device:
         device.publish([reading(topic_root, 0)])
         worker.wait_for(1)
-        with locked(mariadb_url):
+        with locked(mariadb_url), patient(worker):
             for number, waiting in ((1, 1), (2, 2), (3, 2)):
                 device.publish([reading(topic_root, number)])
                 eventually(lambda: worker.health.account.messages.waiting == waiting)  # noqa: B023
@@ -63,7 +74,7 @@ def test_what_was_received_ahead_is_stored_before_the_end(
     with Publisher(mosquitto.port) as device:
         device.publish([reading(topic_root, 0)])
         worker.wait_for(1)
-        with locked(mariadb_url):
+        with locked(mariadb_url), patient(worker):
             for number in (1, 2):
                 device.publish([reading(topic_root, number)])
                 eventually(lambda: worker.health.account.messages.waiting == number)  # noqa: B023
@@ -85,7 +96,7 @@ def test_what_was_received_ahead_comes_again_when_the_broker_was_lost(
     with Publisher(own_mosquitto.port) as device:
         device.publish([reading(topic_root, 0)])
         worker.wait_for(1)
-        with locked(mariadb_url):
+        with locked(mariadb_url), patient(worker):
             for number in (1, 2):
                 device.publish([reading(topic_root, number)])
                 eventually(lambda: worker.health.account.messages.waiting == number)  # noqa: B023
