@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db import engine
 from ingest.paho_subscriber import PahoSubscriber
 from ingest.subscriber import Mqtt5Subscriber
 from tests.ingest.worker import Worker
@@ -20,6 +22,13 @@ def subscriber(request: pytest.FixtureRequest) -> AnySubscriber:
     """A test that asks for it runs once with each version of MQTT."""
     kind: AnySubscriber = request.param
     return kind
+
+
+@pytest.fixture
+def impatient_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new SQLite database whose users say soon that another holds its lock: its URL."""
+    monkeypatch.setattr(engine, "SQLITE_BUSY_S", 0.1)
+    return f"sqlite:///{tmp_path}/monitor.db"
 
 
 @pytest.fixture

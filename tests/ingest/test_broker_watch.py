@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import EmbeddedBroker
-from db import engine
 from ingest.vitals import now_ms
 from tests.ingest.conftest import MakeWorker
 from tests.parts.eventually import eventually
@@ -99,19 +98,13 @@ def test_a_broker_that_tells_nothing_is_fine(
 
 
 def test_the_lag_grows_while_the_database_is_locked(
-    tmp_path: Path,
-    mosquitto: Mosquitto,
-    topic_root: str,
-    make_worker: MakeWorker,
-    monkeypatch: pytest.MonkeyPatch,
+    impatient_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
 ) -> None:
-    monkeypatch.setattr(engine, "SQLITE_BUSY_S", 0.1)
-    url = f"sqlite:///{tmp_path}/monitor.db"
-    worker = make_worker(url, mosquitto.url, topic_root)
+    worker = make_worker(impatient_url, mosquitto.url, topic_root)
     worker.start()
     worker.connected()
     with Publisher(mosquitto.port) as device:
-        with locked(url):
+        with locked(impatient_url):
             device.publish(readings(topic_root, 1))
             eventually(lambda: (worker.health.rates.lag_ms or 0) > 1_000, what="a lag without any time of a device")
         worker.wait_for(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +17,7 @@ from ingest.vitals import Vitals
 from tests.ingest.conftest import MakeWorker
 from tests.ingest.worker import Worker, settled
 from tests.parts.eventually import eventually
+from tests.parts.locked import locked
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.publisher import Publisher
 
@@ -143,21 +143,17 @@ def test_a_keepers_connection_outlives_its_broker(
 
 
 def test_a_keeper_whose_database_goes_away_loses_nothing_it_was_sent(
-    tmp_path: Path, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+    impatient_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker
 ) -> None:
-    monkeypatch.setattr("db.engine.SQLITE_BUSY_S", 0.2)
-    url = f"sqlite:///{tmp_path}/monitor.db"
-    worker = make_worker(url, mosquitto.url, topic_root, group="g", lease_s=0.5)
+    worker = make_worker(impatient_url, mosquitto.url, topic_root, group="g", lease_s=0.5)
     worker.start()
     worker.connected()
     mosquitto.publish(f"{topic_root}/d/about", "{}", retain=True)
     eventually(lambda: kept(worker).stored == 1, what="a keeper that has subscribed")
-    other = create(url)
-    with writing(other), Publisher(mosquitto.port) as device:
+    with locked(impatient_url), Publisher(mosquitto.port) as device:
         device.publish([(f"{topic_root}/d/status", "online"), (f"{topic_root}/d/led/state", "ON")])
         eventually(lambda: worker.health.account.messages.waiting > 0 and worker.health.database.problem)
         eventually(lambda: not worker.health.keeper, what="a keeper that does not claim what it can't know")
-    other.dispose()
     eventually(lambda: kept(worker).stored == 3)
     eventually(lambda: worker.health.keeper and worker.health.can_store)
     worker.agreed()

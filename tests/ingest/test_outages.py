@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from db import engine
-from ingest.vitals import now_ms
 from tests.ingest.conftest import AnySubscriber, MakeWorker
 from tests.parts.eventually import eventually
+from tests.parts.locked import locked
 from tests.parts.mariadb import MariaDB
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.proxy import LossyProxy
 from tests.parts.publisher import Publication, Publisher
+from tests.parts.tap import Tap
 
 TS = 1_764_000_000_000
 
@@ -108,17 +108,17 @@ def test_a_broker_that_freezes_is_noticed_by_its_silence(
 
 
 def test_an_idle_connection_is_kept_by_pings(
-    own_mosquitto: Mosquitto, topic_root: str, tmp_path: Path, make_worker: MakeWorker, subscriber: AnySubscriber
+    mosquitto: Mosquitto, topic_root: str, tmp_path: Path, make_worker: MakeWorker, subscriber: AnySubscriber
 ) -> None:
-    worker = make_worker(
-        f"sqlite:///{tmp_path}/monitor.db", own_mosquitto.url, topic_root, keep_alive_s=1, subscriber=subscriber
-    )
-    worker.start()
-    worker.connected()
-    since = worker.health.broker.since
-    # Without a sign of life the broker ends a connection after one and a half times its keep-alive.
-    eventually(lambda: now_ms() - since > 2_500)
-    assert (worker.health.broker.state, worker.health.broker.since) == ("connected", since)
+    with Tap(mosquitto.port) as tap:
+        url, broker = f"sqlite:///{tmp_path}/monitor.db", f"mqtt://127.0.0.1:{tap.port}"
+        worker = make_worker(url, broker, topic_root, keep_alive_s=1, subscriber=subscriber)
+        worker.start()
+        worker.connected()
+        since = worker.health.broker.since
+        eventually(lambda: tap.answered_pings() >= 3, what="three pings, one for each third of the keep-alive")
+        assert (worker.health.broker.state, worker.health.broker.since) == ("connected", since)
+        worker.stop()
 
 
 def test_a_database_that_comes_late_is_waited_for(
@@ -209,24 +209,30 @@ def test_a_commit_whose_answer_is_lost_counts_once(
         worker.stop()
 
 
-def test_a_database_that_is_locked_by_another_is_waited_for(
-    tmp_path: Path,
+def test_a_database_that_is_locked_is_waited_for_and_the_brokers_connection_kept(
+    impatient_url: str,
     mosquitto: Mosquitto,
     topic_root: str,
     make_worker: MakeWorker,
-    monkeypatch: pytest.MonkeyPatch,
+    subscriber: AnySubscriber,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(engine, "SQLITE_BUSY_S", 0.2)
-    url = f"sqlite:///{tmp_path}/monitor.db"
-    worker = make_worker(url, mosquitto.url, topic_root)
-    worker.start()
-    worker.connected()
-    other = engine.create(url)
-    with engine.writing(other):
-        mosquitto.publish(f"{topic_root}/d/telemetry", '{"v": 1}')
-        eventually(lambda: worker.health.account.messages.waiting == 1 and worker.health.database.problem)
-        assert "locked" in (worker.health.database.problem or "")
-        assert worker.health.account.messages.received == 1
-    worker.wait_for(1)
-    assert worker.check_account().stored == 1
-    other.dispose()
+    with Tap(mosquitto.port) as tap:
+        broker = f"mqtt://127.0.0.1:{tap.port}"
+        worker = make_worker(impatient_url, broker, topic_root, keep_alive_s=1, subscriber=subscriber)
+        worker.start()
+        worker.connected()
+        since = worker.health.broker.since
+        with locked(impatient_url):
+            mosquitto.publish(f"{topic_root}/d/telemetry", '{"v": 1}')
+            eventually(lambda: worker.health.account.messages.waiting == 1 and worker.health.database.problem)
+            assert "locked" in (worker.health.database.problem or "")
+            assert worker.health.account.messages.received == 1
+            before = tap.answered_pings()
+            eventually(lambda: tap.answered_pings() >= before + 3, what="signs of life while nothing can be stored")
+        worker.wait_for(1)
+        assert worker.check_account().stored == 1
+        assert worker.held().values("d") == [1.0]
+        assert worker.health.broker.since == since
+        worker.stop()
+    assert lines(caplog, "The broker at") == []

@@ -15,7 +15,6 @@ import pytest
 from pydantic import SecretStr
 
 from broker.embedded import EmbeddedBroker
-from db import engine
 from ingest.message import Message
 from ingest.negotiated_subscriber import NegotiatedSubscriber, make_subscriber
 from ingest.paho_subscriber import PahoSubscriber
@@ -24,7 +23,6 @@ from ingest.vitals import now_ms
 from settings import MqttAddress, parse_mqtt_url
 from tests.ingest.conftest import AnySubscriber, MakeWorker
 from tests.parts.eventually import eventually
-from tests.parts.locked import locked
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.ports import free_port
 from tests.parts.publisher import Publisher
@@ -282,30 +280,3 @@ def test_waking_ends_a_wait(mosquitto: Mosquitto, topic_root: str) -> None:
         subscriber.connect()
         subscriber.wake()
         assert subscriber.receive(60.0) == []
-
-
-def test_the_connection_is_kept_while_the_database_is_locked(
-    own_mosquitto: Mosquitto,
-    topic_root: str,
-    tmp_path: Path,
-    make_worker: MakeWorker,
-    subscriber: AnySubscriber,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(engine, "SQLITE_BUSY_S", 0.1)
-    url = f"sqlite:///{tmp_path}/monitor.db"
-    worker = make_worker(url, own_mosquitto.url, topic_root, keep_alive_s=1, subscriber=subscriber)
-    worker.start()
-    worker.connected()
-    connected_since = worker.health.broker.since
-    with locked(url):
-        own_mosquitto.publish(f"{topic_root}/d/telemetry", '{"v": 1}')
-        eventually(lambda: worker.health.account.messages.waiting == 1)
-        since = now_ms()
-        # Without a sign of life the broker ends a connection after one and a half times its keep-alive.
-        eventually(lambda: now_ms() - since > 2_500)
-    worker.wait_for(1)
-    assert worker.held().values("d") == [1.0]
-    assert worker.health.broker.since == connected_since
-    assert not [record for record in caplog.records if "The broker at" in record.getMessage()]

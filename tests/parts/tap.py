@@ -12,6 +12,9 @@ import mqtt5
 
 from ingest.packets import OversizedPublish, PacketReader
 
+#: The same in every version of MQTT.
+_PINGRESP = b"\xd0\x00"
+
 
 @dataclass(slots=True)
 class _Link:
@@ -60,6 +63,10 @@ class Tap:
     def unacknowledged(self) -> int:
         """How many messages the worker has of its present connection and did not acknowledge."""
         return len(_messages(self._links[-1])[1]) if self._links else 0
+
+    def answered_pings(self) -> int:
+        """How many signs of life the broker has answered on the worker's present connection."""
+        return sum(1 for sent in list(self._links[-1].passed) if sent == (True, _PINGRESP)) if self._links else 0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="tap", daemon=True).start()

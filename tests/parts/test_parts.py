@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 from sqlalchemy import create_engine, text
 
+from db import engine, migrations
 from tests.parts.chromium import ForeignRequestError, Pages
+from tests.parts.locked import locked
 from tests.parts.mariadb import MariaDB
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.ports import accepts, free_port
@@ -168,3 +171,35 @@ def test_a_page_that_asks_another_host_fails_its_test(browser: Browser) -> None:
     page.wait_for_function("document.title === '1'")
     with pytest.raises(ForeignRequestError, match=r"example\.com/x\.png"):
         pages.close()
+
+
+def test_a_lock_is_waited_for_however_impatient_the_worker(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = engine.create(database_url)
+    migrations.apply(database)
+    database.dispose()
+    monkeypatch.setattr(engine, "SQLITE_BUSY_S", 0.0)
+    asked, order = threading.Event(), []
+
+    def second() -> None:
+        asked.set()
+        with locked(database_url):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with locked(database_url):
+        waiting.start()
+        asked.wait(20)
+        waiting.join(0.2)  # where it does not wait, it has failed or has the lock by then
+        order.append("first")
+    waiting.join(20)
+    assert order == ["first", "second"]
+
+
+def test_a_lock_ends_with_a_test_that_fails(database_url: str) -> None:
+    database = engine.create(database_url)
+    migrations.apply(database)
+    with pytest.raises(RuntimeError), locked(database_url):
+        raise RuntimeError
+    with engine.writing(database) as connection:
+        connection.execute(text("DELETE FROM readings"))
+    database.dispose()
