@@ -103,7 +103,8 @@ class Follower:
                     if time.monotonic() >= rest_at:
                         changes += self._rest(connection)
                         rest_at = time.monotonic() + self._settings.rest_s
-                changed = apply(self._board.current, changes)
+                # `latest` has a series' newest value of each second: how many there were it doesn't tell.
+                changed = apply(self._board.current, changes, every_reading=False)
                 if changed is not self._board.current:
                     self._board.swap(changed)
         except DatabaseAway as away:

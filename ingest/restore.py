@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from db import devices, readings
 from db.engine import Connection
-from ingest.series import BIN_MS, BINS, SeriesDraft, SeriesNow
-from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
+from ingest.series import BIN_MS, BINS, SeriesNow, grown
+from ingest.snapshot import ActuatorNow, DeviceNow, ReadingChange, Snapshot
 
 #: Readings of the last quarter of an hour that are looked at for the sparklines: 200 devices of 2 metrics every second.
 _HISTORY_ROWS: Final = 400_000
@@ -62,19 +64,16 @@ def online(status: bool | None, status_at: int | None, metrics: Iterable[SeriesN
 def _metrics(
     connection: Connection, units: dict[str, dict[str, str]], now: int, version: int
 ) -> dict[str, dict[str, SeriesNow]]:
-    drafts: dict[tuple[str, str], SeriesDraft] = {}
-
-    def draft(device: str, metric: str) -> SeriesDraft:
-        key = (device, metric)
-        if key not in drafts:
-            drafts[key] = SeriesDraft(device, metric, units.get(device, {}).get(metric), None)
-        return drafts[key]
-
-    for device, metric, ts, value in readings.since(connection, now - BIN_MS * BINS, _HISTORY_ROWS):
-        draft(device, metric).add(ts, value, ts)
-    for reading in readings.newest(connection):
-        draft(reading.device, reading.metric).add(reading.ts, reading.value, reading.received_at)
     found: dict[str, dict[str, SeriesNow]] = {}
-    for (device, metric), series in drafts.items():
-        found.setdefault(device, {})[metric] = series.finished(version)
+
+    def grow(device: str, metric: str, points: list[ReadingChange]) -> None:
+        of_device = found.setdefault(device, {})
+        unit = units.get(device, {}).get(metric)
+        of_device[metric] = grown(device, metric, unit, of_device.get(metric), points, version)
+
+    history = readings.since(connection, now - BIN_MS * BINS, _HISTORY_ROWS)
+    for (device, metric), rows in groupby(history, key=itemgetter(0, 1)):
+        grow(device, metric, [ReadingChange(device, metric, ts, value, ts) for *_, ts, value in rows])
+    for row in readings.newest(connection):
+        grow(row.device, row.metric, [ReadingChange(row.device, row.metric, row.ts, row.value, row.received_at)])
     return found

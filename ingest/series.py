@@ -1,18 +1,21 @@
 """One series as it is now, with a quarter of an hour of its past in bins for a sparkline.
 
-`SeriesNow` is immutable. A batch adds its readings to a `SeriesDraft`, which makes the next one: readings by the
-thousand cost a few comparisons each, and one new object for all of them.
+`SeriesNow` is immutable. All readings that a batch has of a series go into the next one together: by the thousand they
+cost a few comparisons each, and one new object for all of them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 import msgspec
 
 BIN_MS: Final = 15_000
 BINS: Final = 60
+#: How far back the bins behind the newest one reach.
+_KEPT_MS: Final = (BINS - 1) * BIN_MS
 
 
 class Bin(msgspec.Struct, frozen=True, gc=False):
@@ -47,80 +50,79 @@ class SeriesNow(msgspec.Struct, frozen=True, gc=False):
         return (*self.earlier, self.newest)
 
 
-class SeriesDraft:
-    """A series while readings are added to it, in order of arrival. One thread uses it."""
+#: A series before its first reading. No reading has a time before 1970.
+_NOTHING: Final = SeriesNow("", "", None, -1, 0.0, 0, None, (), Bin(-BIN_MS, 0.0, 0.0, 0.0), 0)
 
-    __slots__ = (
-        "_earlier", "_high", "_interval_ms", "_last", "_low", "_received_at", "_start", "_ts", "_value",
-        "device", "metric", "unit",
-    )  # fmt: skip
 
-    def __init__(self, device: str, metric: str, unit: str | None, known: SeriesNow | None) -> None:
-        """`known` is the series so far, None for one that has no reading yet; then `add` before `finished`."""
-        self.device, self.metric, self.unit = device, metric, unit
-        if known is None:  # no reading has a time before 1970
-            self._ts, self._value, self._received_at, self._interval_ms = -1, 0.0, 0, None
-            self._earlier: tuple[Bin, ...] = ()
-            self._start, self._low, self._high, self._last = -BIN_MS, 0.0, 0.0, 0.0
-        else:
-            self._ts, self._value, self._received_at = known.ts, known.value, known.received_at
-            self._interval_ms = known.interval_ms
-            self._earlier, newest = known.earlier, known.newest
-            self._start, self._low, self._high, self._last = newest.ts, newest.low, newest.high, newest.last
+class Point(Protocol):
+    """A reading without its name. Times are UTC ms."""
 
-    def add(self, ts: int, value: float, received_at: int) -> None:
-        """One more reading. A late one changes the history, never the value that is shown."""
-        start = ts - ts % BIN_MS
-        if start == self._start:
-            if value < self._low:
-                self._low = value
-            elif value > self._high:
-                self._high = value
-            self._last = value
-        elif start > self._start:
-            self._begin(start, value)
-        else:
-            self._widen_earlier(start, value)
-        if ts >= self._ts:
-            if 0 <= self._ts < ts:
-                self._interval_ms = _interval(self._interval_ms, ts - self._ts)
-            self._ts, self._value, self._received_at = ts, value, received_at
+    @property
+    def ts(self) -> int:
+        """When it was taken."""
 
-    def finished(self, version: int) -> SeriesNow:
-        """The series with all that was added."""
-        return SeriesNow(
-            self.device,
-            self.metric,
-            self.unit,
-            self._ts,
-            self._value,
-            self._received_at,
-            self._interval_ms,
-            self._earlier,
-            Bin(self._start, self._low, self._high, self._last),
-            version,
-        )
+    @property
+    def value(self) -> float:
+        """What was read."""
 
-    def _begin(self, start: int, value: float) -> None:
-        """The next bin; those that are older than a quarter of an hour now leave."""
-        if self._start >= 0:
-            oldest = start - (BINS - 1) * BIN_MS
-            closed = (*self._earlier, Bin(self._start, self._low, self._high, self._last))
-            self._earlier = closed if closed[0].ts >= oldest else tuple(one for one in closed if one.ts >= oldest)
-        self._start, self._low, self._high, self._last = start, value, value, value
+    @property
+    def received_at(self) -> int:
+        """When it reached us."""
 
-    def _widen_earlier(self, start: int, value: float) -> None:
-        """A late reading: its bin is widened or put where it belongs; one older than what is kept is left out."""
-        if start < self._start - (BINS - 1) * BIN_MS:
-            return
-        at = bisect_left(self._earlier, start, key=lambda one: one.ts)
-        before, after = self._earlier[:at], self._earlier[at:]
-        if after and after[0].ts == start:
-            known = after[0]
-            new, after = Bin(start, min(known.low, value), max(known.high, value), known.last), after[1:]
-        else:
-            new = Bin(start, value, value, value)
-        self._earlier = (*before, new, *after)
+
+def grown(
+    device: str, metric: str, unit: str | None, known: SeriesNow | None, points: Iterable[Point], version: int
+) -> SeriesNow:
+    """The series with more readings, in order of arrival; at least one where nothing is `known` of it yet.
+
+    A late one changes the history, never the value that is shown.
+    """
+    known = known or _NOTHING
+    ts, value, received_at, interval_ms = known.ts, known.value, known.received_at, known.interval_ms
+    earlier, newest = known.earlier, known.newest
+    begin, low, high, last = newest.ts, newest.low, newest.high, newest.last
+    for point in points:  # the hot loop of the snapshot: names of the function alone, no attribute twice
+        at, read = point.ts, point.value
+        start = at - at % BIN_MS
+        if start == begin:
+            if read < low:
+                low = read
+            elif read > high:
+                high = read
+            last = read
+        elif start > begin:
+            if begin >= 0:
+                earlier = _closed(earlier, Bin(begin, low, high, last), start)
+            begin, low, high, last = start, read, read, read
+        elif start >= begin - _KEPT_MS:
+            earlier = _widened(earlier, start, read)
+        if at >= ts:
+            if 0 <= ts < at:
+                interval_ms = _interval(interval_ms, at - ts)
+            ts, value, received_at = at, read, point.received_at
+    newest = Bin(begin, low, high, last)
+    return SeriesNow(device, metric, unit, ts, value, received_at, interval_ms, earlier, newest, version)
+
+
+def _closed(earlier: tuple[Bin, ...], closed: Bin, start: int) -> tuple[Bin, ...]:
+    """With one more bin behind the one that begins at `start`; those older than a quarter of an hour leave."""
+    kept = (*earlier, closed)
+    oldest, leaving = start - _KEPT_MS, 0
+    while leaving < len(kept) and kept[leaving].ts < oldest:
+        leaving += 1
+    return kept[leaving:]
+
+
+def _widened(earlier: tuple[Bin, ...], start: int, value: float) -> tuple[Bin, ...]:
+    """With a late reading: its bin is widened or put where it belongs."""
+    at = bisect_left(earlier, start, key=lambda one: one.ts)
+    before, after = earlier[:at], earlier[at:]
+    if after and after[0].ts == start:
+        known = after[0]
+        new, after = Bin(start, min(known.low, value), max(known.high, value), known.last), after[1:]
+    else:
+        new = Bin(start, value, value, value)
+    return (*before, new, *after)
 
 
 def _interval(known: int | None, distance: int) -> int:

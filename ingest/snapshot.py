@@ -8,13 +8,14 @@ so that a stream can ask for what is newer than what it has sent.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 from msgspec import structs
 
-from ingest.series import SeriesDraft, SeriesNow
+from ingest.rate import Rate, ended
+from ingest.series import SeriesNow, grown
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class DeviceNow(msgspec.Struct, frozen=True):
     actuators: Mapping[str, ActuatorNow]
     #: Units by metric, of metrics that have not reported yet too.
     units: Mapping[str, str] = {}
+    rate: Rate = Rate()
+    #: Readings since `rate`'s open window began.
+    counted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Snapshot:
 
 
 class ReadingChange(msgspec.Struct, frozen=True, gc=False):
-    """A stored reading of a series: the newest of a batch."""
+    """A stored reading of a series."""
 
     device: str
     metric: str
@@ -106,44 +110,93 @@ class StateChange:
 Change = ReadingChange | StatusChange | AboutChange | StateChange
 
 
-def apply(snapshot: Snapshot, changes: Iterable[Change]) -> Snapshot:
-    """The next snapshot. Pure; the given one stays as it is. The same one if there is nothing to change."""
+def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool = True) -> Snapshot:
+    """The next snapshot. Pure; the given one stays as it is. The same one if there is nothing to change.
+
+    Readings are gathered by series and then taken together, after the batch's other changes: which of the two was
+    first is told by their times. With `every_reading` False these are the newest of several, and no rate is known.
+    """
     version = snapshot.version + 1
-    touched: dict[str, _Draft] = {}
+    known = snapshot.devices
+    read: dict[str, dict[str, list[ReadingChange]]] = {}
+    drafts: dict[str, _Draft] = {}
     for change in changes:
-        draft = touched.get(change.device)
-        if draft is None:
-            draft = touched[change.device] = _Draft.of(snapshot.devices.get(change.device), change.device, version)
         if isinstance(change, ReadingChange):
-            draft.reading(change, version)
+            series = read.get(change.device)
+            if series is None:
+                series = read[change.device] = {}
+            points = series.get(change.metric)
+            if points is None:
+                series[change.metric] = [change]
+            else:
+                points.append(change)
         else:
+            draft = drafts.get(change.device)
+            if draft is None:
+                draft = drafts[change.device] = _Draft.of(known.get(change.device), change.device, version)
             draft.take(change, version)
-    if not touched:
+    if not read and not drafts:
         return snapshot
-    devices = dict(snapshot.devices)
-    for name, draft in touched.items():
+    # All of it anew, a few nanoseconds a device: a map that shares its parts costs more for each device that changed.
+    devices = dict(known)
+    for name, draft in drafts.items():
         devices[name] = draft.finished(version)
+    for name, series in read.items():
+        devices[name] = _read(devices.get(name) or _new(name, version), series, version, count=every_reading)
     return Snapshot(snapshot.started_at, version, devices)
+
+
+def _new(name: str, version: int) -> DeviceNow:
+    return DeviceNow(name, None, None, None, None, 0, version, version, {}, {})
+
+
+def _read(device: DeviceNow, read: Mapping[str, Sequence[ReadingChange]], version: int, *, count: bool) -> DeviceNow:
+    """The device with a batch's readings, which are at least one a metric."""
+    name, units, metrics = device.name, device.units, dict(device.metrics)
+    counted, received_at = device.counted, 0
+    for metric, points in read.items():
+        metrics[metric] = grown(name, metric, units.get(metric), metrics.get(metric), points, version)
+        counted += len(points)
+        if (at := points[-1].received_at) > received_at:
+            received_at = at
+    online, rate, presence_version = device.online, device.rate, device.presence_version
+    if online is False and received_at > (device.status_at or 0):  # traffic after `offline` proves the status wrong
+        online, presence_version = True, version
+    if count and not rate.since <= received_at < rate.until:
+        rate, counted = ended(rate, counted, received_at), 0
+        if rate.per_minute != device.rate.per_minute:
+            presence_version = version
+    return DeviceNow(
+        name,
+        device.model,
+        device.firmware,
+        online,
+        device.status_at,
+        max(device.last_seen, received_at),
+        version,
+        presence_version,
+        metrics,
+        device.actuators,
+        units,
+        rate,
+        counted,
+    )
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A device while one batch is being applied to it."""
+    """A device while the reports of one batch are being applied to it."""
 
     device: DeviceNow
     metrics: dict[str, SeriesNow]
     actuators: dict[str, ActuatorNow]
-    #: Series that readings are being added to, by metric.
-    series: dict[str, SeriesDraft] = field(default_factory=dict)
 
     @classmethod
     def of(cls, device: DeviceNow | None, name: str, version: int) -> _Draft:
-        if device is None:
-            device = DeviceNow(name, None, None, None, None, 0, version, version, {}, {})
+        device = device or _new(name, version)
         return cls(device, dict(device.metrics), dict(device.actuators))
 
     def finished(self, version: int) -> DeviceNow:
-        self.metrics.update((metric, series.finished(version)) for metric, series in self.series.items())
         return structs.replace(self.device, version=version, metrics=self.metrics, actuators=self.actuators)
 
     def take(self, change: StatusChange | AboutChange | StateChange, version: int) -> None:
@@ -171,20 +224,6 @@ class _Draft:
             )
         self._seen(change.at, retained=change.retained)
 
-    def reading(self, change: ReadingChange, version: int) -> None:
-        """The hot one of the changes: a batch has one of these for each of its readings."""
-        series = self.series.get(change.metric)
-        if series is None:
-            known = self.metrics.get(change.metric)
-            unit = known.unit if known is not None else self.device.units.get(change.metric)
-            series = self.series[change.metric] = SeriesDraft(change.device, change.metric, unit, known)
-        series.add(change.ts, change.value, change.received_at)
-        device = self.device
-        if device.online is False and change.received_at > (device.status_at or 0):
-            self._presence(True, version)  # traffic after `offline` proves the status wrong
-        if change.received_at > device.last_seen:
-            self._seen(change.received_at)
-
     def _presence(self, online: bool, version: int) -> None:
         if online is not self.device.online:
             self.device = structs.replace(self.device, online=online, presence_version=version)
@@ -198,10 +237,8 @@ class _Draft:
             presence_version=version,
         )
         for metric, unit in change.units.items():
-            known, series = self.metrics.get(metric), self.series.get(metric)
-            if series is not None:
-                series.unit = unit
-            elif known is not None and known.unit != unit:
+            known = self.metrics.get(metric)
+            if known is not None and known.unit != unit:
                 self.metrics[metric] = structs.replace(known, unit=unit, version=version)
         for name, unit_of_actuator in change.actuators.items():
             actuator = self.actuators.get(name) or ActuatorNow(change.device, name, None, None, version)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.series import BIN_MS, BINS, Bin, SeriesDraft, SeriesNow
+from ingest.series import BIN_MS, BINS, Bin, SeriesNow, grown
 from ingest.snapshot import (
     AboutChange,
     Board,
@@ -199,10 +199,8 @@ def test_what_is_older_than_the_history_is_left_out() -> None:
 def test_bins_lose_no_extreme_of_the_window(points: Sequence[tuple[int, float]], batch: int) -> None:
     series: SeriesNow | None = None
     for at in range(0, len(points), batch):
-        draft = SeriesDraft("kitchen", "x", None, series)
-        for ts, value in points[at : at + batch]:
-            draft.add(T + ts, value, T + ts)
-        series = draft.finished(1)
+        of_batch = [_reading(T + ts, value) for ts, value in points[at : at + batch]]
+        series = grown("kitchen", "x", None, series, of_batch, 1)
     assert series is not None
     bins = series.bins
     newest = max((T + ts) // BIN_MS * BIN_MS for ts, _ in points)
@@ -219,6 +217,65 @@ def test_bins_lose_no_extreme_of_the_window(points: Sequence[tuple[int, float]],
     }
     assert [one.ts for one in bins] == sorted(kept)
     assert len(bins) <= BINS
+
+
+# Rate
+
+
+def _steady(interval_ms: int, messages: int, start: int = T) -> list[list[Change]]:
+    """Messages of two metrics, a batch each."""
+    times = [start + number * interval_ms for number in range(messages)]
+    return [[_reading(ts), _reading(ts, metric="y")] for ts in times]
+
+
+def _rates(*batches: list[Change]) -> list[float | None]:
+    """Readings a minute after each batch."""
+    snapshot, found = EMPTY, list[float | None]()
+    for batch in batches:
+        snapshot = apply(snapshot, batch)
+        found.append(snapshot.devices["kitchen"].rate.per_minute)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("interval_ms", "per_minute"), [(100, 1200.0), (700, 171.0), (5_000, 24.0), (45_000, 2.7), (300_000, 0.4)]
+)
+def test_a_rate_is_readings_a_minute_whether_fast_or_slow(interval_ms: int, per_minute: float) -> None:
+    assert _rates(*_steady(interval_ms, 2 + 200_000 // interval_ms))[-1] == per_minute
+
+
+def test_a_first_rate_comes_after_15_seconds_and_the_next_after_a_minute() -> None:
+    """Twice as much from the 16th second on: told when the minute after the first guess is over."""
+    rates = _rates(*_steady(5_000, 4), *_steady(2_500, 24, start=T + 17_500))
+    assert rates[:4] == [None, None, None, 24.0]
+    assert rates[-2:] == [24.0, 48.0]
+
+
+def test_readings_of_the_past_count_when_they_arrive() -> None:
+    backlog: list[Change] = [ReadingChange("kitchen", "x", T - n, 1.0, T + 30_000) for n in range(50)]
+    assert _rates([_reading(T)], backlog)[-1] == 100.0
+
+
+def test_after_a_long_silence_or_a_step_of_our_clock_there_is_no_rate_yet() -> None:
+    steady = _steady(5_000, 4)
+    assert _rates(*steady, *_steady(5_000, 4, start=T + 1_000_000))[-4:] == [None, None, None, 24.0]
+    assert _rates(*steady, *_steady(5_000, 4, start=T - 1_000_000))[-4:] == [None, None, None, 24.0]
+
+
+def test_another_rate_is_news_of_the_device_and_the_same_one_is_none() -> None:
+    snapshot, told = EMPTY, list[int]()
+    for batch in _steady(5_000, 30):
+        snapshot = apply(snapshot, batch)
+        if snapshot.devices["kitchen"].presence_version == snapshot.version:
+            told.append(snapshot.version)
+    assert told == [1, 4]
+
+
+def test_what_is_but_the_newest_of_several_readings_gives_no_rate() -> None:
+    snapshot = EMPTY
+    for batch in _steady(5_000, 5):
+        snapshot = apply(snapshot, batch, every_reading=False)
+    assert snapshot.devices["kitchen"].rate.per_minute is None
 
 
 # Presence
