@@ -6,7 +6,7 @@ cost a few comparisons each, and one new object for all of them.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import struct
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -16,6 +16,9 @@ BIN_MS: Final = 15_000
 BINS: Final = 60
 #: How far back the bins behind the newest one reach.
 _KEPT_MS: Final = (BINS - 1) * BIN_MS
+#: A bin's fields as they are packed, and the first of them.
+_PACKED: Final = struct.Struct("<qddd")
+_START: Final = struct.Struct("<q")
 
 
 class Bin(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +33,8 @@ class Bin(msgspec.Struct, frozen=True, gc=False):
 class SeriesNow(msgspec.Struct, frozen=True, gc=False):
     """One metric of one device. Times are UTC ms; `interval_ms`: usual distance of readings, None if unknown.
 
-    The newest bin stands apart from those before it, which one state of the series shares with the next.
+    The newest bin stands apart from those before it. They are packed: a fleet has a million, and as objects each
+    would be touched whenever one more is added.
     """
 
     device: str
@@ -40,18 +44,18 @@ class SeriesNow(msgspec.Struct, frozen=True, gc=False):
     value: float
     received_at: int
     interval_ms: int | None
-    earlier: tuple[Bin, ...]
+    earlier: bytes
     newest: Bin
     version: int
 
     @property
     def bins(self) -> tuple[Bin, ...]:
         """All bins that hold readings, by time: at most 60, the last quarter of an hour before the newest."""
-        return (*self.earlier, self.newest)
+        return (*_unpacked(self.earlier), self.newest)
 
 
 #: A series before its first reading. No reading has a time before 1970.
-_NOTHING: Final = SeriesNow("", "", None, -1, 0.0, 0, None, (), Bin(-BIN_MS, 0.0, 0.0, 0.0), 0)
+_NOTHING: Final = SeriesNow("", "", None, -1, 0.0, 0, None, b"", Bin(-BIN_MS, 0.0, 0.0, 0.0), 0)
 
 
 class Point(Protocol):
@@ -104,25 +108,29 @@ def grown(
     return SeriesNow(device, metric, unit, ts, value, received_at, interval_ms, earlier, newest, version)
 
 
-def _closed(earlier: tuple[Bin, ...], closed: Bin, start: int) -> tuple[Bin, ...]:
+def _closed(earlier: bytes, closed: Bin, start: int) -> bytes:
     """With one more bin behind the one that begins at `start`; those older than a quarter of an hour leave."""
-    kept = (*earlier, closed)
     oldest, leaving = start - _KEPT_MS, 0
-    while leaving < len(kept) and kept[leaving].ts < oldest:
-        leaving += 1
-    return kept[leaving:]
+    if closed.ts < oldest:
+        return b""
+    while leaving < len(earlier) and _START.unpack_from(earlier, leaving)[0] < oldest:
+        leaving += _PACKED.size
+    return earlier[leaving:] + _PACKED.pack(closed.ts, closed.low, closed.high, closed.last)
 
 
-def _widened(earlier: tuple[Bin, ...], start: int, value: float) -> tuple[Bin, ...]:
+def _widened(earlier: bytes, start: int, value: float) -> bytes:
     """With a late reading: its bin is widened or put where it belongs."""
-    at = bisect_left(earlier, start, key=lambda one: one.ts)
-    before, after = earlier[:at], earlier[at:]
-    if after and after[0].ts == start:
-        known = after[0]
-        new, after = Bin(start, min(known.low, value), max(known.high, value), known.last), after[1:]
+    bins = {one.ts: one for one in _unpacked(earlier)}
+    known = bins.get(start)
+    if known is None:
+        bins[start] = Bin(start, value, value, value)
     else:
-        new = Bin(start, value, value, value)
-    return (*before, new, *after)
+        bins[start] = Bin(start, min(known.low, value), max(known.high, value), known.last)
+    return b"".join([_PACKED.pack(one.ts, one.low, one.high, one.last) for _, one in sorted(bins.items())])
+
+
+def _unpacked(earlier: bytes) -> list[Bin]:
+    return [Bin(*fields) for fields in _PACKED.iter_unpack(earlier)]
 
 
 def _interval(known: int | None, distance: int) -> int:
