@@ -12,13 +12,14 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.current import TheRuntime
-from api.events import End, Event, encode, events, resume_from
+from api.events import end, resume_from
+from api.feed import Feeds
 from runtime import Runtime
 
 router = APIRouter(tags=["live"])
 
-FLUSH_S: Final = 0.25
 STILL_HERE_S: Final = 15.0
+_FEEDS: Final = Feeds()
 _RETRY: Final = b"retry: 2000\n\n"
 _STILL_HERE: Final = b": still here\n\n"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -90,17 +91,21 @@ class LiveStream(StreamingResponse):
     async def _flushes(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
         clock = asyncio.get_running_loop().time
         board, stopping = self._runtime.board, self._runtime.stopping
+        feed = _FEEDS.of(board)
         yield _RETRY
         known = resume_from(last_event_id, board.current)
         spoke_at = clock()
         while not stopping.is_set():
-            snapshot = board.current
-            found = events(snapshot, known)
-            known = snapshot.version
-            if found or clock() - spoke_at >= STILL_HERE_S:
-                yield encode(found) or _STILL_HERE
+            known, parts = feed.since(known, clock())
+            for part in parts:
+                yield part
                 spoke_at = clock()
-                # The pace, even of a client that reads slowly: what changes meanwhile goes out together.
-                await asyncio.sleep(FLUSH_S)
-            await self._bell.heard(max(0.0, spoke_at + STILL_HERE_S - clock()))
-        yield Event(End()).encode()
+                await asyncio.sleep(0)  # between two slices of a large fleet others have their turn
+            if clock() - spoke_at >= STILL_HERE_S:
+                yield _STILL_HERE
+                spoke_at = clock()
+            if not feed.is_behind:
+                await self._bell.heard(max(0.0, spoke_at + STILL_HERE_S - clock()))
+            # The pace, even of a client that reads slowly: what changes meanwhile goes out together.
+            await asyncio.sleep(feed.pause(clock()))
+        yield end()

@@ -18,7 +18,10 @@ LONGEST_WINDOW_MS: Final = 900_000
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):
-    """Readings a minute, over the last window that ended; None if not known. `since`, `until`: the open one, UTC ms."""
+    """Readings a minute, over the last window that ended; None if not known. `since`, `until`: the open one, UTC ms.
+
+    `until` is 0 before the first batch.
+    """
 
     per_minute: float | None = None
     since: int = 0
@@ -28,7 +31,7 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
 def ended(rate: Rate, readings: int, at: int) -> Rate:
     """The rate when a window ends: so many readings in it, the last of them received `at` (UTC ms), out of it."""
     elapsed = at - rate.since
-    if not 0 < elapsed <= LONGEST_WINDOW_MS:  # the first batch, a long silence, or our clock was set back
+    if rate.until == 0 or not 0 < elapsed <= LONGEST_WINDOW_MS:  # the first batch, a long silence, our clock set back
         return Rate(None, at, at + FIRST_WINDOW_MS)
     return Rate(_rounded(readings * 60_000 / elapsed), at, at + WINDOW_MS)
 

@@ -58,9 +58,9 @@ class Snapshot:
     version: int
     devices: Mapping[str, DeviceNow]
 
-    def changed_since(self, version: int) -> Iterable[DeviceNow]:
+    def changed_since(self, version: int) -> list[DeviceNow]:
         """Devices with anything newer than `version`; all of them for 0."""
-        return (device for device in self.devices.values() if device.version > version)
+        return [device for device in self.devices.values() if device.version > version]
 
 
 class ReadingChange(msgspec.Struct, frozen=True, gc=False):

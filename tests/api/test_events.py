@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from api.events import Event, Presence, Reading, State, encode, events, resume_from
+import pytest
+
+from api import events
+from api.events import end, flush, resume_from
 from ingest.snapshot import AboutChange, Change, ReadingChange, Snapshot, StateChange, StatusChange, apply
 
 EMPTY = Snapshot(1_764_000_000_000, 0, {})
@@ -19,6 +23,19 @@ def after(*batches: Change) -> Snapshot:
     return snapshot
 
 
+def heard(snapshot: Snapshot, since: int | None) -> list[tuple[str | None, str | None, dict[str, Any]]]:
+    """Event name, id and data of each block, as a client takes them."""
+    found = []
+    for block in b"".join(flush(snapshot, since)).decode().split("\n\n")[:-1]:
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        found.append((fields.get("event"), fields.get("id"), json.loads(fields.get("data", "{}"))))
+    return found
+
+
+def ids(snapshot: Snapshot, since: int | None) -> list[str | None]:
+    return [identity for _, identity, _ in heard(snapshot, since)]
+
+
 def test_the_whole_state_begins_with_version_0_and_ends_with_the_new_id() -> None:
     snapshot = after(
         AboutChange("kitchen", "esp", "1.0", {"temperature": "°C"}, {"led": None}, 1),
@@ -26,68 +43,99 @@ def test_the_whole_state_begins_with_version_0_and_ends_with_the_new_id() -> Non
         temperature("kitchen", 10, 21.5),
         StateChange("kitchen", "led", "ON", 20),
     )
-    found = events(snapshot, None)
-    assert [event.data for event in found] == [
-        Presence("kitchen", True, 20, "esp", "1.0"),
-        Reading("kitchen", "temperature", "°C", 10, 21.5, 15, None),
-        State("kitchen", "led", "ON", 20, None),
+    presence = {"online": True, "last_seen": 20, "model": "esp", "firmware": "1.0", "readings_per_minute": None}
+    reading = {"metric": "temperature", "unit": "°C", "ts": 10, "value": 21.5, "received_at": 15, "interval_ms": None}
+    state = {"actuator": "led", "state": "ON", "since": 20, "unit": None}
+    assert heard(snapshot, None) == [
+        ("presence", "1764000000000-0", {"device": "kitchen"} | presence),
+        ("reading", None, {"device": "kitchen"} | reading),
+        ("state", "1764000000000-4", {"device": "kitchen"} | state),
     ]
-    assert [event.id for event in found] == ["1764000000000-0", None, "1764000000000-4"]
 
 
 def test_only_what_changed_is_told_and_its_last_event_has_the_id() -> None:
     snapshot = after(StatusChange("a", True, 1), temperature("a", 10, 1.0), temperature("b", 10, 2.0))
     snapshot = apply(snapshot, [temperature("b", 20, 3.0), StateChange("b", "led", "OFF", 21)])
-    found = events(snapshot, 3)
-    assert [event.data for event in found] == [
-        Reading("b", "temperature", None, 20, 3.0, 25, 10),
-        State("b", "led", "OFF", 21, None),
-    ]
-    assert [event.id for event in found] == [None, "1764000000000-4"]
+    reading, state = heard(snapshot, 3)
+    assert (reading[0], reading[1], reading[2]["value"], reading[2]["interval_ms"]) == ("reading", None, 3.0, 10)
+    assert (state[0], state[1], state[2]["state"]) == ("state", "1764000000000-4", "OFF")
 
 
 def test_a_device_that_goes_away_is_told_without_its_readings() -> None:
     snapshot = after(StatusChange("a", True, 1), temperature("a", 10, 1.0), StatusChange("a", False, 20))
-    assert events(snapshot, 2) == [Event(Presence("a", False, 20, None, None), "1764000000000-3")]
+    ((name, identity, data),) = heard(snapshot, 2)
+    assert (name, identity, data["online"], data["last_seen"]) == ("presence", "1764000000000-3", False, 20)
+
+
+def test_how_much_a_device_sends_is_told_with_its_presence() -> None:
+    snapshot = after(*(temperature("a", seconds * 1_000, 1.0) for seconds in (0, 5, 10, 15, 20)))
+    assert [data["readings_per_minute"] for name, _, data in heard(snapshot, 3) if name == "presence"] == [12.0]
+    assert [name for name, _, _ in heard(snapshot, 4)] == ["reading"]
 
 
 def test_nothing_changed_is_nothing_told() -> None:
     snapshot = after(temperature("a", 10, 1.0))
-    assert events(snapshot, 1) == []
+    assert list(flush(snapshot, 1)) == []
+
+
+def test_what_no_event_tells_is_nothing_told() -> None:
+    snapshot = after(StatusChange("a", True, 1), StatusChange("a", True, 9))
+    assert snapshot.devices["a"].version == 2
+    assert list(flush(snapshot, 1)) == []
 
 
 def test_a_state_of_one_event_still_has_both_ids() -> None:
     snapshot = after(StatusChange("a", True, 1))
-    assert events(snapshot, None) == [
-        Event(Presence("a", True, 1, None, None), "1764000000000-0"),
-        Event(None, "1764000000000-1"),
-    ]
+    assert ids(snapshot, None) == ["1764000000000-0", "1764000000000-1"]
 
 
 def test_no_devices_are_an_id_alone() -> None:
-    assert encode(events(EMPTY, None)) == b"id: 1764000000000-0\n\n"
+    assert b"".join(flush(EMPTY, None)) == b"id: 1764000000000-0\n\n"
 
 
 def test_devices_come_by_name() -> None:
     snapshot = after(temperature("b", 1, 1.0), temperature("a", 1, 1.0))
-    devices = [event.data.device for event in events(snapshot, None) if isinstance(event.data, Presence)]
-    assert devices == ["a", "b"]
+    assert [data["device"] for name, _, data in heard(snapshot, None) if name == "presence"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_large_fleet_comes_in_slices_that_say_the_same(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = apply(EMPTY, [temperature(f"device-{number}", 1, float(number)) for number in range(7)])
+    snapshot = apply(snapshot, [StatusChange("device-6", False, 1)])
+    snapshot = apply(snapshot, [temperature(f"device-{number}", 9, 9.0) for number in range(3)])
+    # The last of these has nothing to say, so the id is with the one before it.
+    snapshot = apply(snapshot, [StatusChange("device-6", False, 9)])
+    whole, changes = heard(snapshot, None), heard(snapshot, 2)
+
+    monkeypatch.setattr(events, "SLICE", size)
+
+    assert len(list(flush(snapshot, None))) == -(-7 // size)
+    assert sorted(map(repr, (data for _, _, data in heard(snapshot, None)))) == sorted(
+        map(repr, (d for *_, d in whole))
+    )
+    assert ids(snapshot, None) == ["1764000000000-0", *[None] * 12, "1764000000000-4"]
+    assert heard(snapshot, 2) == changes
+    assert ids(snapshot, 2) == [None, None, "1764000000000-4"]
 
 
 def test_an_event_on_the_wire_is_one_line_of_json_whatever_the_names_hold() -> None:
-    reading = Reading("site1/kitchen", "a\nb\r\u2028", "°C", 1, 0.1, 2, None)
-    lines = Event(reading, "5-7").encode().decode().split("\n")
-    assert lines[:2] == ["id: 5-7", "event: reading"]
-    assert lines[3:] == ["", ""]
-    assert json.loads(lines[2].removeprefix("data: ")) == {
+    snapshot = apply(EMPTY, [ReadingChange("site1/kitchen", "a\nb\r\u2028", 1, 0.1, 2)])
+    lines = b"".join(flush(snapshot, None)).decode().split("\n")
+    assert lines[3:5] == ["", "event: reading"]
+    assert lines[6:] == ["id: 1764000000000-1", "", ""]
+    assert json.loads(lines[5].removeprefix("data: ")) == {
         "device": "site1/kitchen",
         "metric": "a\nb\r\u2028",
-        "unit": "°C",
+        "unit": None,
         "ts": 1,
         "value": 0.1,
         "received_at": 2,
         "interval_ms": None,
     }
+
+
+def test_the_end_says_why() -> None:
+    assert end() == b'event: end\ndata: {"reason":"stopping"}\n\n'
 
 
 def test_a_client_resumes_from_an_id_of_this_process_alone() -> None:

@@ -72,6 +72,7 @@ def test_a_stream_begins_with_the_whole_state_and_goes_on_with_changes(here: Pla
             "last_seen": 1_000,
             "model": None,
             "firmware": None,
+            "readings_per_minute": None,
         }
         assert (reading.name, reading.id) == ("reading", id_of(here, 1))
         here.change(temperature("kitchen", 22.5, 3_000))

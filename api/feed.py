@@ -1,0 +1,77 @@
+"""What all streams of `/api/live/` send: taken from the board at one pace for all of them, and encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from api.events import flush
+from ingest.snapshot import Board
+
+#: Seconds from one flush to the next.
+FLUSH_S: Final = 0.25
+
+
+class Feed:
+    """One board's changes. Used in one event loop; `now` is its clock, in seconds.
+
+    Streams that keep up know the same version and so send the same bytes. One that lags behind, or comes back, has a
+    flush of its own.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self._held = board.current
+        self._flushes: dict[int | None, _Kept] = {}
+        self._next_at = float("-inf")
+
+    def since(self, known: int | None, now: float) -> tuple[int, Iterable[bytes]]:
+        """The version a client knows next that knows `known` (None: nothing), and the bytes that bring it there."""
+        if self.is_behind and now >= self._next_at:
+            self._held, self._flushes, self._next_at = self.board.current, {}, now + FLUSH_S
+        if known is not None and known >= self._held.version:  # a page may be ahead of the pace
+            return known, ()
+        if known not in self._flushes:
+            self._flushes[known] = _Kept(flush(self._held, known))
+        return self._held.version, self._flushes[known]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the board has something that is not in here yet."""
+        return self.board.current is not self._held
+
+    def pause(self, now: float) -> float:
+        """Seconds until the pace allows another flush."""
+        return max(0.0, self._next_at - now)
+
+
+class Feeds:
+    """The feed of the present board. *Clear cache* brings another one."""
+
+    def __init__(self) -> None:
+        self._feed: Feed | None = None
+
+    def of(self, board: Board) -> Feed:
+        """The one feed of this board."""
+        if self._feed is None or self._feed.board is not board:
+            self._feed = Feed(board)
+        return self._feed
+
+
+class _Kept:
+    """What an iterator gives, made as far as somebody has read, and kept for who comes after."""
+
+    def __init__(self, source: Iterator[bytes]) -> None:
+        self._source = source
+        self._parts: list[bytes] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        read = 0
+        while True:
+            if read == len(self._parts):
+                part = next(self._source, None)
+                if part is None:
+                    return
+                self._parts.append(part)
+            yield self._parts[read]
+            read += 1

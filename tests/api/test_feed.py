@@ -1,0 +1,90 @@
+"""What streams share: a pace, and bytes. The clock is the test's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from api import feed as feed_module
+from api.feed import FLUSH_S, Feed, Feeds
+from ingest.snapshot import Board, ReadingChange, Snapshot, apply
+
+
+def change(board: Board, value: float) -> None:
+    version = board.current.version
+    board.swap(apply(board.current, [ReadingChange("a", "x", version, value, version)]))
+
+
+@pytest.fixture
+def board() -> Board:
+    """One device, at version 1."""
+    board = Board(Snapshot(5, 0, {}))
+    change(board, 1.0)
+    return board
+
+
+def test_streams_that_keep_up_send_the_same_bytes_made_once(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[int | None]()
+
+    def counted(snapshot: Snapshot, since: int | None) -> Iterator[bytes]:
+        made.append(since)
+        yield b"%d " % snapshot.version
+        yield b"end"
+
+    monkeypatch.setattr(feed_module, "flush", counted)
+    feed = Feed(board)
+    change(board, 2.0)
+    version, one = feed.since(1, 10.0)
+    ahead = iter(one)
+    assert next(ahead) == b"2 "
+    assert (version, list(feed.since(1, 10.1)[1]), list(ahead)) == (2, [b"2 ", b"end"], [b"end"])
+    assert made == [1]
+
+    assert list(feed.since(None, 10.1)[1]) == [b"2 ", b"end"]
+    assert made == [1, None], "who knows something else is told something else"
+
+
+def test_a_change_after_a_quiet_time_goes_out_at_once_and_the_next_at_the_pace(board: Board) -> None:
+    feed = Feed(board)
+    change(board, 2.0)
+    assert feed.is_behind
+    assert feed.pause(10.0) == 0
+    assert feed.since(1, 10.0)[0] == 2
+
+    change(board, 3.0)
+
+    assert feed.since(2, 10.0 + FLUSH_S / 2) == (2, ())
+    assert feed.pause(10.0 + FLUSH_S / 2) == FLUSH_S / 2
+    assert feed.since(2, 10.0 + FLUSH_S)[0] == 3
+    assert not feed.is_behind
+
+
+def test_a_client_that_is_ahead_of_the_pace_waits_for_it(board: Board) -> None:
+    """A page is painted from the board as it is, and then opens its stream."""
+    feed = Feed(board)
+    change(board, 2.0)
+    feed.since(1, 10.0)
+    change(board, 3.0)
+    change(board, 4.0)
+    assert feed.since(3, 10.1) == (3, ())
+    version, parts = feed.since(3, 10.3)
+    assert version == 4
+    assert b'"value":4.0' in b"".join(parts)
+
+
+def test_a_slow_client_hears_all_that_it_missed_together(board: Board) -> None:
+    feed = Feed(board)
+    for seconds, value in enumerate([2.0, 3.0, 4.0]):
+        change(board, value)
+        feed.since(board.current.version - 1, float(seconds))
+    version, parts = feed.since(1, 3.0)
+    assert version == 4
+    assert b"".join(parts).count(b"event: reading") == 1
+
+
+def test_another_board_has_another_feed(board: Board) -> None:
+    feeds = Feeds()
+    assert feeds.of(board) is feeds.of(board)
+    other = Board(board.current)
+    assert feeds.of(other).board is other
