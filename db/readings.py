@@ -19,6 +19,8 @@ _ROWS_A_STATEMENT = 10_000
 _ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.
 _KEYS_A_STATEMENT = 400
+#: Of these as well; together they are 50 kB of text.
+_SOURCES_A_STATEMENT = 300
 
 Key = tuple[int, int]
 Row = tuple[int, int, float]
@@ -192,27 +194,76 @@ class Record:
 def records(connection: Connection, device: str | None, limit: int) -> list[Record]:
     """The newest temperature and humidity readings, one record a (device, ts), newest first.
 
-    Reads `limit` rows of each series, which is enough: a record that is among the newest has its readings there.
+    However many series there are, only those that can have a part in it are read, many in a statement, and no more of
+    their rows than these records can be made of.
     """
+    sources, start = _sources(connection, device, limit)
+    found: dict[tuple[int, str], dict[str, float]] = {}
+    for chunk in in_chunks(sources, _SOURCES_A_STATEMENT):
+        for place, ts, value in _newest_rows(connection, [source.series_id for source in chunk], start, limit):
+            found.setdefault((ts, chunk[place].device), {})[chunk[place].metric] = value
+    keys = sorted(found, key=lambda key: (-key[0], key[1]))[:limit]
+    return [Record(name, ts, found[ts, name].get("temperature"), found[ts, name].get("humidity")) for ts, name in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A series of temperature or humidity, and the UTC ms of its newest reading."""
+
+    device: str
+    metric: str
+    series_id: int
+    last: int
+
+
+def _sources(connection: Connection, device: str | None, limit: int) -> tuple[list[_Source], int | None]:
+    """Series in which the newest `limit` records lie, by device, and the UTC ms from which they do, None if not known.
+
+    Each device has a record at its newest ts. So where there are at least as many devices as records, those with the
+    newest such ts have all records, and none is older than the last of these. One statement tells, by a seek a series.
+    """
+    last = (
+        select(readings.c.ts)
+        .where(readings.c.series_id == series.c.id)
+        .order_by(readings.c.ts.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     query = (
-        select(series.c.id, devices.c.name, series.c.metric)
+        select(devices.c.name, series.c.metric, series.c.id, last)
         .join(devices, devices.c.id == series.c.device_id)
         .where(series.c.metric.in_(("temperature", "humidity")))
     )
     if device is not None:
         query = query.where(devices.c.name == device)
-    found: dict[tuple[int, str], dict[str, float]] = {}
-    for series_id, name, metric in connection.execute(query).all():
-        newest_rows = (
-            select(readings.c.ts, readings.c.value)
-            .where(readings.c.series_id == series_id)
-            .order_by(readings.c.ts.desc())
-            .limit(limit)
-        )
-        for ts, value in connection.execute(newest_rows):
-            found.setdefault((ts, name), {})[metric] = value
-    keys = sorted(found, key=lambda key: (-key[0], key[1]))[:limit]
-    return [Record(name, ts, found[ts, name].get("temperature"), found[ts, name].get("humidity")) for ts, name in keys]
+    every = [_Source(*row) for row in connection.execute(query) if row[3] is not None]
+    newest_of: dict[str, int] = {}
+    for source in every:
+        newest_of[source.device] = max(source.last, newest_of.get(source.device, source.last))
+    chosen = sorted(newest_of, key=lambda name: (-newest_of[name], name))[:limit]
+    start = newest_of[chosen[-1]] if len(chosen) == limit else None
+    names = set(chosen)
+    kept = [source for source in every if source.device in names and (start is None or source.last >= start)]
+    return sorted(kept, key=lambda source: (source.device, source.metric)), start
+
+
+def _newest_rows(
+    connection: Connection, series_ids: Sequence[int], start: int | None, limit: int
+) -> Iterator[tuple[int, int, float]]:
+    """(place in `series_ids`, ts, value) of the newest rows from `start` on, enough for `limit` records.
+
+    A record has two rows at most. Of rows with the same ts those of the series that stand first come first.
+    """
+    since = "" if start is None else f"AND ts >= {start:d} "
+    each = " UNION ALL ".join(
+        [
+            f"SELECT * FROM (SELECT {place:d} AS place, ts, value FROM readings "  # noqa: S608 - numbers alone
+            f"WHERE series_id = {series_id:d} {since}ORDER BY ts DESC LIMIT {limit:d}) AS s{place:d}"
+            for place, series_id in enumerate(series_ids)
+        ]
+    )
+    query = f"SELECT place, ts, value FROM ({each}) AS every_one ORDER BY ts DESC, place LIMIT {2 * limit:d}"  # noqa: S608 - numbers alone
+    yield from connection.exec_driver_sql(query)
 
 
 def store_latest(connection: Connection, rows: Sequence[LatestRow]) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 import struct
+from random import Random
+from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from db import devices, readings
 from db.engine import Engine, reading, writing
@@ -216,6 +218,74 @@ def test_a_record_among_the_newest_is_whole(engine: Engine, limit: int) -> None:
         found = readings.records(connection, "attic", limit)
     newest_first = [Record("attic", NOW + n, float(n), 40.0 + n if n % 5 == 0 else None) for n in range(11, -1, -1)]
     assert found == newest_first[:limit]
+
+
+def _fleet(connection: Connection, count: int) -> dict[tuple[int, str], int]:
+    """Ids of the series of so many devices, by device number and metric."""
+    names = [f"d{n:03}" for n in range(count)]
+    ids = devices.ensure(connection, names[1::2], NOW) | devices.ensure(connection, names[::2], NOW)  # not by name
+    metrics = ("temperature", "humidity", "pressure")
+    series = devices.ensure_series(connection, [(one, metric) for one in ids.values() for metric in metrics], NOW)
+    return {(n, metric): series[ids[f"d{n:03}"], metric] for n in range(count) for metric in metrics}
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 300])
+@pytest.mark.parametrize("seed", range(4))
+def test_records_of_a_fleet_are_those_that_all_readings_make(
+    engine: Engine, seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the devices' pace, many at the same ms, metrics apart, some silent for long, some with one metric."""
+    monkeypatch.setattr(readings, "_SOURCES_A_STATEMENT", at_once)
+    chance = Random(seed)  # noqa: S311 - no secret
+    with writing(engine) as connection:
+        series = _fleet(connection, 12)
+        held: dict[tuple[int, str], dict[str, float]] = {}
+        rows = []
+        for (number, metric), series_id in series.items():
+            for ts in chance.sample(range(30), chance.choice([0, 1, 5, 30, 30])):
+                since = NOW + ts + 10 * (number % 3)
+                rows.append((series_id, since, float(ts)))
+                if metric != "pressure":
+                    held.setdefault((-since, f"d{number:03}"), {})[metric] = float(ts)
+        readings.insert_new(connection, rows)
+        expected = [
+            Record(device, -since, values.get("temperature"), values.get("humidity"))
+            for (since, device), values in sorted(held.items())
+        ]
+        for limit in (1, 2, 5, 11, 12, 13, 40, 1000):
+            assert readings.records(connection, None, limit) == expected[:limit]
+        alone = [record for record in expected if record.device == "d004"]
+        assert readings.records(connection, "d004", 3) == alone[:3]
+
+
+def test_records_of_a_large_fleet_are_two_statements_that_go_by_the_key(engine: Engine) -> None:
+    with writing(engine) as connection:
+        series = _fleet(connection, 110)
+        readings.insert_new(connection, [(one, NOW + n, float(n)) for one in series.values() for n in range(20)])
+    said: list[tuple[str, Any]] = []
+
+    def hear(_on: object, _cursor: object, statement: str, parameters: object, _context: object, _many: object) -> None:
+        said.append((statement, parameters))
+
+    with reading(engine) as connection:
+        event.listen(engine, "before_cursor_execute", hear)
+        assert len(readings.records(connection, None, 100)) == 100
+        event.remove(engine, "before_cursor_execute", hear)
+        asked = [one for one in said if not one[0].startswith("BEGIN")]
+        assert len(asked) == 2
+        assert all(_looks_by_key(connection, *one) for one in asked)
+
+
+def _looks_by_key(connection: Connection, statement: str, parameters: Any) -> bool:
+    """Whether the database goes to `readings` by a series' part of the primary key, each time it does."""
+    if connection.dialect.name == "sqlite":
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        looks = [row.detail for row in plan if "readings" in row.detail]
+        by_key = [look.startswith("SEARCH readings USING PRIMARY KEY (series_id=?") for look in looks]
+    else:
+        plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        by_key = [row.key == "PRIMARY" and row.type in {"ref", "range"} for row in plan if row.table == "readings"]
+    return bool(by_key) and all(by_key)
 
 
 def test_latest_is_inserted_then_replaced(engine: Engine, kitchen: int, temperature: int) -> None:

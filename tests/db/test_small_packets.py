@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from db import account, dead_letters, migrations, readings, receipts
+from db import account, dead_letters, devices, migrations, readings, receipts
 from db.account import BatchKey, Tally
 from db.dead_letters import DeadLetter
 from db.engine import Engine, RefusedRows, create, reading, writing
@@ -31,6 +31,17 @@ def test_many_rows_go_in_several_statements(small: Engine) -> None:
     with writing(small) as connection:
         assert readings.insert_new(connection, rows) == 3_000
         assert receipts.insert_new(connection, numbers, NOW) == 3_000
+
+
+def test_records_of_many_devices_are_asked_for_in_several_statements(small: Engine) -> None:
+    with writing(small) as connection:
+        ids = devices.ensure(connection, [f"d{n}" for n in range(400)], NOW)
+        series = devices.ensure_series(connection, [(one, "temperature") for one in ids.values()], NOW)
+        far = NOW + 2**62
+        readings.insert_new(connection, [(one, far + n, 1.0) for n, one in enumerate(series.values())])
+    with reading(small) as connection:
+        found = readings.records(connection, None, 400)
+    assert [record.ts for record in found] == [far + n for n in range(399, -1, -1)]
 
 
 @pytest.mark.parametrize("payload", [b"\0'\\\n" * 16_384, b"a" * 65_536])
