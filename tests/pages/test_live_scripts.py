@@ -83,6 +83,47 @@ def test_old_is_visible(script: Page, changes: dict[str, Any], seconds: int, kin
     assert standing == {"kind": kind, "text": text}
 
 
+@pytest.mark.parametrize(
+    ("per_minute", "seconds", "foot", "title"),
+    [
+        (24.0, 3, "3 s ago \N{MIDDLE DOT} 24/min", "24 readings a minute"),
+        (0.4, 3, "3 s ago \N{MIDDLE DOT} 0.4/min", "0.4 readings a minute"),
+        (1204.0, 3, "3 s ago \N{MIDDLE DOT} 1,204/min", "1,204 readings a minute"),
+        (None, 3, "3 s ago", ""),
+        (24.0, 17, "17 s ago, usually every 5 s", ""),
+    ],
+)
+def test_a_card_tells_how_much_a_device_sends_while_it_does(
+    script: Page, per_minute: float | None, seconds: int, foot: str, title: str
+) -> None:
+    shown = script.evaluate(
+        """([data, now]) => {
+          const house = new House();
+          house.takeData(data);
+          const card = new Card(house.devices.get("kitchen"), () => {});
+          card.paint(now, "Europe/Berlin", ["black"]);
+          return [card.element.querySelector(".foot").textContent, card.rate.title];
+        }""",
+        [house(device(readings_per_minute=per_minute)), HEARD + seconds * 1000],
+    )
+
+    assert shown == [foot, title]
+
+
+def test_the_stream_tells_another_rate(script: Page) -> None:
+    rate = script.evaluate(
+        """([data, presence]) => {
+          const house = new House();
+          house.takeData(data);
+          house.takeEvent("presence", "1-6", presence);
+          return house.devices.get("kitchen").readings_per_minute;
+        }""",
+        [house(device(readings_per_minute=24.0)), device(readings_per_minute=48.0)],
+    )
+
+    assert rate == 48
+
+
 def after(script: Page, data: dict[str, Any], events: list[list[Any]], *later: dict[str, Any]) -> dict[str, Any]:
     """What is known after the page's data, some events of the stream, and data of a later run of the page."""
     known: dict[str, Any] = script.evaluate(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import streamlit as st
 
-from ingest.series import SeriesNow
+from ingest.series import Bin, SeriesNow
 from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
 
 _HERE: Final = Path(__file__).parent
@@ -35,7 +35,7 @@ class _Metric:
     value: float
     received_at: int
     interval_ms: int | None
-    bins: list[tuple[int, float, float, float]]
+    bins: tuple[Bin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class _Device:
     last_seen: int
     model: str | None
     firmware: str | None
+    readings_per_minute: float | None
     metrics: list[_Metric]
     actuators: list[_Actuator]
 
@@ -74,14 +75,22 @@ def data_of(snapshot: Snapshot, chosen: str | None, now: int, zone: str) -> dict
 
 
 def _device(device: DeviceNow) -> _Device:
-    metrics = [_metric(series) for series in device.metrics.values()]
-    actuators = [_actuator(actuator) for actuator in device.actuators.values()]
-    return _Device(device.name, device.online, device.last_seen, device.model, device.firmware, metrics, actuators)
+    return _Device(
+        device.name,
+        device.online,
+        device.last_seen,
+        device.model,
+        device.firmware,
+        device.rate.per_minute,
+        [_metric(series) for series in device.metrics.values()],
+        [_actuator(actuator) for actuator in device.actuators.values()],
+    )
 
 
 def _metric(series: SeriesNow) -> _Metric:
-    bins = [(one.ts, one.low, one.high, one.last) for one in series.bins]
-    return _Metric(series.metric, series.unit, series.ts, series.value, series.received_at, series.interval_ms, bins)
+    return _Metric(
+        series.metric, series.unit, series.ts, series.value, series.received_at, series.interval_ms, series.bins
+    )
 
 
 def _actuator(actuator: ActuatorNow) -> _Actuator:

@@ -35,9 +35,12 @@ class Card {
     this.body = make("dl", "metrics");
     this.more = make("p", "more");
     const foot = make("p", "foot");
+    const heard = make("span");
     this.fresh = make("span", "fresh");
+    this.rate = make("span", "rate");
+    heard.append(this.fresh, this.rate);
     this.actuators = make("span", "actuators");
-    foot.append(this.fresh, this.actuators);
+    foot.append(heard, this.actuators);
     this.element.append(head, this.body, this.more, foot);
   }
 
@@ -88,11 +91,21 @@ class Card {
       write(this.word, kind);
     }
     write(this.fresh, text);
+    this.tickRate(kind);
     const last = lastReading(this.device);
     const exact = last === null ? "" : `Last reading ${formatExact(last.ts, zone)}`;
     if (this.fresh.title !== exact) this.fresh.title = exact;
     for (const row of this.metrics.values()) row.tick(now, zone, kind !== "online");
     return kind;
+  }
+
+  /** How much it sends, while it does: of a device that is late or silent the last rate is no longer true. */
+  tickRate(kind) {
+    const rate = kind === "online" ? this.device.readings_per_minute : null;
+    const text = rate === null ? "" : formatNumber(rate, decimalsFor([rate]));
+    write(this.rate, text && ` \u00b7 ${text}/min`);
+    const title = text && `${text} readings a minute`;
+    if (this.rate.title !== title) this.rate.title = title;
   }
 
   choose(chosen) {

@@ -61,6 +61,7 @@ class House {
     Object.assign(device, { online: given.online, last_seen: given.last_seen });
     device.model = given.model ?? device.model;
     device.firmware = given.firmware ?? device.firmware;
+    device.readings_per_minute = given.readings_per_minute ?? null;
   }
 
   takeState(given) {
@@ -95,7 +96,8 @@ class House {
   deviceOf(name) {
     let device = this.devices.get(name);
     if (device === undefined) {
-      device = { name, online: null, last_seen: 0, model: null, firmware: null, metrics: new Map(), actuators: new Map() };
+      device = { name, online: null, last_seen: 0, model: null, firmware: null, readings_per_minute: null,
+        metrics: new Map(), actuators: new Map() };
       this.devices.set(name, device);
     }
     device.changed = true;
