@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.conftest import Record
 from tests.chaos.kills import kill_while_messages_flow
 from tests.chaos.verdict import Verdict
@@ -13,6 +15,7 @@ from tests.parts.mosquitto import Mosquitto
 from tests.parts.server import Server
 
 
+@pytest.mark.timeout(240)
 def test_a_server_that_is_killed_again_and_again(
     part_directory: Path, database_url: str, mosquitto: Mosquitto, topic_root: str, record: Record
 ) -> None:

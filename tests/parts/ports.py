@@ -8,14 +8,15 @@ import socket
 # Below the range from which the kernel takes the ports of outgoing connections: a part that is down for a moment
 # finds its port free when it restarts.
 _LOWEST, _HIGHEST = 15_000, 32_000
-_handed_out: set[int] = set()
+# A part that is down for a moment, or not yet up, has nothing that listens. So each port is held for this process by a
+# UDP socket of the same number, until the process ends: other test processes look for it.
+_held: dict[int, socket.socket] = {}
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nothing listens on, never the same twice in a process. Raises OSError if none is."""
+    """A TCP port on 127.0.0.1 that nothing listens on and that no test process has. Raises OSError if none is."""
     for port in random.sample(range(_LOWEST, _HIGHEST), 200):
-        if port not in _handed_out and _is_free(port):
-            _handed_out.add(port)
+        if _is_free(port) and _hold(port):
             return port
     raise OSError(f"no free port on 127.0.0.1 from {_LOWEST} to {_HIGHEST} in 200 tries")
 
@@ -34,4 +35,15 @@ def _is_free(port: int) -> bool:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return False
+    return True
+
+
+def _hold(port: int) -> bool:
+    holder = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        return False
+    _held[port] = holder
     return True

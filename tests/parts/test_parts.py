@@ -19,6 +19,8 @@ from tests.parts.mosquitto import Mosquitto
 from tests.parts.ports import accepts, free_port
 from tests.parts.process import PartFailedError, PartMissingError, Process, find_program, is_alive, is_gone
 
+ROOT = Path(__file__).parents[2]
+
 
 def retained(broker: Mosquitto, topic: str) -> str:
     """What the broker keeps for a topic, empty after 2 s without anything."""
@@ -30,6 +32,21 @@ def test_ports_are_free_and_never_the_same() -> None:
     ports = {free_port() for _ in range(20)}
     assert len(ports) == 20
     assert not any(accepts(port) for port in ports)
+
+
+def test_no_two_test_processes_are_given_the_same_port() -> None:
+    code = (
+        "import random, sys; from tests.parts.ports import free_port; "
+        "random.seed(5); print(free_port(), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as first,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as second,
+    ):
+        assert first.stdout is not None
+        assert second.stdout is not None
+        assert first.stdout.readline() != second.stdout.readline()
 
 
 def test_a_missing_program_is_an_error_that_says_what_to_install() -> None:
@@ -62,9 +79,7 @@ def test_parts_die_with_the_tests(kind: str, part_directory: Path, mariadb_templ
         f"part = MariaDB(Path({str(part_directory)!r}), Path({str(mariadb_template)!r}))",
     }[kind]
     code = f"from pathlib import Path; {make}; part.start(); print(part.process.pid, flush=True); input()"
-    tests = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
-    )
+    tests = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     with tests:
         assert tests.stdout is not None
         pid = int(tests.stdout.readline())
