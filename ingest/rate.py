@@ -37,5 +37,7 @@ def ended(rate: Rate, readings: int, at: int) -> Rate:
 
 
 def _rounded(per_minute: float) -> float:
-    """To three digits, at most one behind the point: what only trembles is no news."""
-    return float(f"{per_minute:.3g}") if per_minute >= 10 else round(per_minute, 1)
+    """As many digits as steady devices keep: what only trembles is no news."""
+    if per_minute < 10:
+        return round(per_minute, 1)
+    return float(f"{per_minute:.3g}" if per_minute >= 100 else f"{per_minute:.2g}")
