@@ -1,4 +1,4 @@
-"""`kill -9` of the server with a batch in its hands, then a restart: all stored once. `make chaos` does it five times."""
+"""`kill -9` of the server with a batch in its hands, then a restart: all stored once. `make chaos` does it often."""
 
 from __future__ import annotations
 
