@@ -52,7 +52,7 @@ class WorkerSettings:
     #: `latest` is written at most this often.
     flush_s: float = 1.0
     #: A broker that is silent this long while we drain has nothing left for us.
-    quiet_s: float = 0.2
+    quiet_s: float = 0.5
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
 
 

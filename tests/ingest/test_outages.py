@@ -112,7 +112,7 @@ def test_an_idle_connection_is_kept_by_pings(
 ) -> None:
     with Tap(mosquitto.port) as tap:
         url, broker = f"sqlite:///{tmp_path}/monitor.db", f"mqtt://127.0.0.1:{tap.port}"
-        worker = make_worker(url, broker, topic_root, keep_alive_s=1, subscriber=subscriber)
+        worker = make_worker(url, broker, topic_root, keep_alive_s=3, subscriber=subscriber)
         worker.start()
         worker.connected()
         since = worker.health.broker.since
