@@ -50,16 +50,7 @@ def until_it_works(
         if stop.is_set():
             raise Stopped from error
     stop.wait(backoff.first_s)
-    return _until_it_works(what, problem, backoff, stop, on_failure)
 
-
-def _until_it_works(
-    what: Callable[[], T],
-    problem: type[Exception],
-    backoff: Backoff,
-    stop: threading.Event,
-    on_failure: Callable[[Exception], None],
-) -> T:
     def _heard(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         if isinstance(error, Exception):
