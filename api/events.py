@@ -10,7 +10,7 @@ import msgspec
 
 from ingest.snapshot import DeviceNow, Snapshot
 
-#: Devices that are encoded in one go: less than a millisecond of the interpreter, at two metrics each. Fewer would be
+#: Devices that are encoded in one go: a millisecond or two of the interpreter, at two metrics each. Fewer would be
 #: slower beside a busy worker, who takes up to five milliseconds at each turn that it is given.
 SLICE: Final = 500
 _ID: Final = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")

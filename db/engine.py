@@ -118,14 +118,22 @@ class WorkingConnection(pymysql.connections.Connection):
         return affected
 
 
-def do_meanwhile(connection: Connection, work: Callable[[], None]) -> None:
-    """Call `work` while the server works at the next statement of this connection.
+@contextmanager
+def meanwhile(connection: Connection, work: Callable[[], None] | None) -> Iterator[None]:
+    """Call `work` while the server works at the first statement inside the `with`, and never after it.
 
-    Not where the database works in this process (SQLite): there is nothing to wait for.
+    A statement that could not even be sent leaves nothing to be done by whoever has the connection next, who may be
+    another thread. Not where the database works in this process (SQLite): there is nothing to wait for.
     """
     driver = connection.connection.driver_connection
-    if isinstance(driver, WorkingConnection):
-        driver.meanwhile = work
+    if work is None or not isinstance(driver, WorkingConnection):
+        yield
+        return
+    driver.meanwhile = work
+    try:
+        yield
+    finally:
+        driver.meanwhile = None
 
 
 def _learn_largest_packet(connection: Any, record: Any) -> None:

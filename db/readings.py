@@ -9,7 +9,7 @@ import msgspec
 import pandas as pd
 from sqlalchemy import Connection, and_, func, select
 
-from db.engine import do_meanwhile
+from db.engine import meanwhile
 from db.schema import devices, latest, readings, series
 from db.statements import in_chunks, largest_statement, upsert_numbers, values_text
 
@@ -55,10 +55,10 @@ class LatestReading:
     received_at: int
 
 
-def insert_new(connection: Connection, rows: Sequence[Row], meanwhile: Callable[[], None] | None = None) -> int:
+def insert_new(connection: Connection, rows: Sequence[Row], work: Callable[[], None] | None = None) -> int:
     """Insert rows whose key is free, pass over the others. Returns how many were inserted.
 
-    `meanwhile` is called while a server works at them.
+    `work` is done while a server works at them.
 
     On MySQL the rows go as text, which is faster than parameters and safe for ints and finite floats; SQLite parses
     some floats inexactly, so there they are bound.
@@ -70,9 +70,8 @@ def insert_new(connection: Connection, rows: Sequence[Row], meanwhile: Callable[
     rows_a_statement = max(1, min(_ROWS_A_STATEMENT, largest_statement(connection) // _ROW_BYTES))
     for chunk in in_chunks(sorted(rows), rows_a_statement):
         statement = f"INSERT IGNORE INTO readings (series_id, ts, value) VALUES {values_text(chunk)}"  # noqa: S608 - numbers alone
-        if meanwhile is not None:
-            do_meanwhile(connection, meanwhile)
-        inserted += connection.exec_driver_sql(statement).rowcount
+        with meanwhile(connection, work):
+            inserted += connection.exec_driver_sql(statement).rowcount
     return inserted
 
 

@@ -12,9 +12,9 @@ from db import engine
 def test_work_is_done_once_before_the_answer_is_read(mariadb_url: str) -> None:
     database, done = engine.create(mariadb_url), list[str]()
     with engine.reading(database) as connection:
-        engine.do_meanwhile(connection, lambda: done.append("work"))
-        assert connection.scalar(text("SELECT 1")) == 1
-        assert connection.scalar(text("SELECT 2")) == 2
+        with engine.meanwhile(connection, lambda: done.append("work")):
+            assert connection.scalar(text("SELECT 1")) == 1
+            assert connection.scalar(text("SELECT 2")) == 2
     assert done == ["work"]
     database.dispose()
 
@@ -25,8 +25,7 @@ def test_work_that_fails_leaves_no_answer_behind(mariadb_url: str) -> None:
 
     database = engine.create(mariadb_url)
     with engine.reading(database) as connection:
-        engine.do_meanwhile(connection, fail)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError), engine.meanwhile(connection, fail):
             connection.execute(text("SELECT 1"))
         assert connection.scalar(text("SELECT 2")) == 2
     database.dispose()
@@ -35,8 +34,7 @@ def test_work_that_fails_leaves_no_answer_behind(mariadb_url: str) -> None:
 def test_a_statement_that_fails_fails_after_the_work(mariadb_url: str) -> None:
     database, done = engine.create(mariadb_url), list[str]()
     with engine.reading(database) as connection:
-        engine.do_meanwhile(connection, lambda: done.append("work"))
-        with pytest.raises(DBAPIError):
+        with pytest.raises(DBAPIError), engine.meanwhile(connection, lambda: done.append("work")):
             connection.execute(text("SELECT * FROM nothing_of_the_kind"))
     assert done == ["work"]
     database.dispose()
@@ -45,7 +43,17 @@ def test_a_statement_that_fails_fails_after_the_work(mariadb_url: str) -> None:
 def test_where_there_is_nothing_to_wait_for_nothing_is_done() -> None:
     database, done = engine.create("sqlite://"), list[str]()
     with engine.reading(database) as connection:
-        engine.do_meanwhile(connection, lambda: done.append("work"))
+        with engine.meanwhile(connection, lambda: done.append("work")):
+            assert connection.scalar(text("SELECT 1")) == 1
+    assert done == []
+    database.dispose()
+
+
+def test_work_whose_statement_was_never_sent_is_left_to_nobody(mariadb_url: str) -> None:
+    database, done = engine.create(mariadb_url), list[str]()
+    with engine.reading(database) as connection:
+        with engine.meanwhile(connection, lambda: done.append("work")):
+            pass
         assert connection.scalar(text("SELECT 1")) == 1
     assert done == []
     database.dispose()
