@@ -11,10 +11,9 @@ from db import engine
 
 def test_work_is_done_once_before_the_answer_is_read(mariadb_url: str) -> None:
     database, done = engine.create(mariadb_url), list[str]()
-    with engine.reading(database) as connection:
-        with engine.meanwhile(connection, lambda: done.append("work")):
-            assert connection.scalar(text("SELECT 1")) == 1
-            assert connection.scalar(text("SELECT 2")) == 2
+    with engine.reading(database) as connection, engine.meanwhile(connection, lambda: done.append("work")):
+        assert connection.scalar(text("SELECT 1")) == 1
+        assert connection.scalar(text("SELECT 2")) == 2
     assert done == ["work"]
     database.dispose()
 
@@ -33,18 +32,20 @@ def test_work_that_fails_leaves_no_answer_behind(mariadb_url: str) -> None:
 
 def test_a_statement_that_fails_fails_after_the_work(mariadb_url: str) -> None:
     database, done = engine.create(mariadb_url), list[str]()
-    with engine.reading(database) as connection:
-        with pytest.raises(DBAPIError), engine.meanwhile(connection, lambda: done.append("work")):
-            connection.execute(text("SELECT * FROM nothing_of_the_kind"))
+    with (
+        engine.reading(database) as connection,
+        pytest.raises(DBAPIError),
+        engine.meanwhile(connection, lambda: done.append("work")),
+    ):
+        connection.execute(text("SELECT * FROM nothing_of_the_kind"))
     assert done == ["work"]
     database.dispose()
 
 
 def test_where_there_is_nothing_to_wait_for_nothing_is_done() -> None:
     database, done = engine.create("sqlite://"), list[str]()
-    with engine.reading(database) as connection:
-        with engine.meanwhile(connection, lambda: done.append("work")):
-            assert connection.scalar(text("SELECT 1")) == 1
+    with engine.reading(database) as connection, engine.meanwhile(connection, lambda: done.append("work")):
+        assert connection.scalar(text("SELECT 1")) == 1
     assert done == []
     database.dispose()
 
