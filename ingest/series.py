@@ -21,8 +21,11 @@ _PACKED: Final = struct.Struct("<qddd")
 _START: Final = struct.Struct("<q")
 
 
-class Bin(msgspec.Struct, frozen=True, gc=False):
-    """15 seconds of a series: start in UTC ms, lowest, highest and last value in it."""
+class Bin(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """15 seconds of a series: start in UTC ms, lowest, highest and last value in it.
+
+    A page gets it as an array of these four: a painting has sixty of each series.
+    """
 
     ts: int
     low: float

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -99,6 +101,18 @@ def test_a_reading_moves_its_card_and_nothing_else_is_asked_for(server: Server, 
     expect(card(page, "room-2").get_by_text("online")).to_be_visible()
     expect(card(page, "room-1").get_by_text("led on")).to_be_visible()
     assert len(asked) == 1
+
+
+def test_a_card_begins_with_the_past_quarter_of_an_hour(own_server: Server, pages: Pages) -> None:
+    now = time.time_ns() // 1_000_000
+    past = [{"ts": now - 30_000 * back, "x": back % 3} for back in range(8, -1, -1)]
+    publish(own_server, "kitchen/telemetry", json.dumps(past))
+    eventually(lambda: own_server.get("/api/health/").json()["ingest"]["received"] == 1)
+    page = pages.open(own_server.url)
+    expect(card(page, "kitchen")).to_be_visible()
+    drawn = card(page, "kitchen").locator(".spark path")
+    points = "paths => Math.max(0, ...paths.map(path => (path.getAttribute('d') ?? '').split('L').length))"
+    assert eventually(lambda: drawn.evaluate_all(points) >= 9, what="a line through nine readings")
 
 
 def choose_by_list(page: Page, name: str) -> None:
