@@ -13,6 +13,7 @@ import pymysql
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError as _DataError
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 __all__ = [
     "Connection",
@@ -163,7 +164,10 @@ def _create_sqlite(url: str, database: str) -> Engine:
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, else Python begins at a moment of its own choice
         try:
-            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            # Of several that open a new file at once, all but one may be told that it is locked, without the wait that
+            # SQLite keeps elsewhere: who changes the journal's mode must be alone.
+            _until_unlocked(lambda: connection.execute("PRAGMA journal_mode = WAL").close())
+            for setting in ("synchronous = FULL", "foreign_keys = ON"):
                 connection.execute(f"PRAGMA {setting}").close()
         except sqlite3.Error:
             connection.close()  # the pool does not, and one that is open keeps those that follow read-only
@@ -183,6 +187,17 @@ def _create_sqlite(url: str, database: str) -> Engine:
                 context.execution_context.cursor.close()
 
     return engine
+
+
+def _until_unlocked(what: Callable[[], None]) -> None:
+    """Try for as long as SQLite itself waits for a lock. Raises sqlite3.Error."""
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY),
+        wait=wait_random(0.001, 0.05),
+        stop=stop_after_delay(SQLITE_BUSY_S),
+        reraise=True,
+    )
+    retrying(what)
 
 
 @contextmanager
