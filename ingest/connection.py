@@ -153,14 +153,14 @@ class BrokerConnection:
     def _open(self) -> socket.socket:
         settings = self._settings
         address = (settings.address.host, settings.address.port)
+        context = None
+        if settings.address.tls:  # first: a certificate that can't be read leaves no connection open
+            context = ssl.create_default_context(cafile=settings.ca_file)
+            if settings.cert_file:
+                context.load_cert_chain(settings.cert_file, settings.key_file)
         raw = socket.create_connection(address, settings.connect_timeout_s)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not settings.address.tls:
-            return raw
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
-        return context.wrap_socket(raw, server_hostname=settings.address.host)
+        return raw if context is None else context.wrap_socket(raw, server_hostname=settings.address.host)
 
     def _await_data(self, sock: socket.socket, timeout_s: float) -> bool:
         """Whether something can be read, within `timeout_s`. Raises BrokerAway if a ping has had no answer for long.

@@ -161,8 +161,20 @@ class Fleet:
 
     def _connect(self) -> socket.socket:
         sock = socket.create_connection(("127.0.0.1", self._port), 2)
-        sock.settimeout(None)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            sock.settimeout(None)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._greet(sock)
+        except OSError:
+            sock.close()
+            raise
+        self._socket = sock
+        if self._flying:
+            sock.sendall(self._packets(self._flying, duplicate=True))
+        return sock
+
+    def _greet(self, sock: socket.socket) -> None:
+        """CONNECT, and wait to be let in. Raises OSError."""
         self._reader = PacketReader(1 << 20)
         user, password = self._login or (None, None)
         hello = mqtt5.ConnectPacket(
@@ -175,12 +187,7 @@ class Fleet:
         sock.sendall(hello.write())
         welcome = self._reader.feed(sock.recv(4096))
         if not welcome or not isinstance(welcome[0], mqtt5.ConnAckPacket) or int(welcome[0].reason_code) != 0:
-            sock.close()
             raise ConnectionRefusedError
-        self._socket = sock
-        if self._flying:
-            sock.sendall(self._packets(self._flying, duplicate=True))
-        return sock
 
     def _drop(self) -> None:
         if self._socket is not None:
