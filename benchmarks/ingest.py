@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -13,7 +14,6 @@ from benchmarks.contestants import Contestant, NotObtainable, Run, Setting
 from benchmarks.options import Options
 from benchmarks.peers import InstallError
 from benchmarks.tables import Table, count, percentile, spread
-from tests.parts.mariadb import MariaDB
 from tests.parts.process import PartFailedError
 
 _BACKLOG: Final = 300_000
@@ -69,17 +69,18 @@ def run(options: Options) -> list[Table]:
     """Every contestant in each round, one after the other, so that a slow minute hits all alike."""
     messages = options.backlog(_BACKLOG, _QUICK)
     found = _Results()
-    with parts.database_server() as server:
+    with parts.database_template() as template:
         for number in range(options.rounds):
             for name, contestant in _WHO.items():
                 if name not in found.missing:
-                    _measure(found, name, contestant, server, messages, number)
+                    _measure(found, name, contestant, template, messages, number)
     return [_ratio_table(found, messages, options.rounds), _rate_table(found), *_web_table(found)]
 
 
-def _measure(found: _Results, name: str, contestant: Contestant, server: MariaDB, messages: int, number: int) -> None:
+def _measure(found: _Results, name: str, contestant: Contestant, template: Path, messages: int, number: int) -> None:
     try:
-        with parts.broker() as broker, parts.directory() as directory:
+        # A server for each: what another left it to write would slow it down.
+        with parts.broker() as broker, parts.directory() as directory, parts.database_server(template) as server:
             result = contestant(Setting(broker, server, directory, messages))
     except (NotObtainable, InstallError, PartFailedError) as reason:
         # One that fails must not cost what the others took an hour to measure.

@@ -16,7 +16,7 @@ from tests.parts.mariadb import MariaDB, install
 from tests.parts.mosquitto import Mosquitto
 
 #: A server of its own, as README asks for it; the parts of the tests have small buffers, which start faster.
-_DATABASE_SETTINGS: Final = {"innodb_buffer_pool_size": 1 << 30, "innodb_log_file_size": 512 << 20}
+_DATABASE_SETTINGS: Final = ("--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M")
 #: As README says, but for a queue without a limit. A log of every packet would cost more than the packet.
 _BROKER_SETTINGS: Final = (
     "max_queued_messages 0",
@@ -45,14 +45,19 @@ def broker() -> Iterator[Mosquitto]:
 
 
 @contextmanager
-def database_server() -> Iterator[MariaDB]:
+def database_template() -> Iterator[Path]:
+    """The system tables of a new MariaDB, for several servers to begin with."""
+    with directory() as path:
+        yield install(path / "template")
+
+
+@contextmanager
+def database_server(template: Path | None = None) -> Iterator[MariaDB]:
     """A running MariaDB: 1 GiB of buffer, 512 MiB of log, each commit on the disk."""
     with directory() as path:
-        template = install(path / "template")
         (path / "server").mkdir()
-        with MariaDB(path / "server", template) as server:
-            for name, value in _DATABASE_SETTINGS.items():
-                execute(server.fresh_database(), f"SET GLOBAL {name} = {value}")
+        template = template or install(path / "template")
+        with MariaDB(path / "server", template, settings=_DATABASE_SETTINGS) as server:
             yield server
 
 
