@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Final
 import pymysql
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError as _DataError
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 __all__ = [
@@ -40,6 +41,8 @@ _DISK_TROUBLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
 LARGEST_PACKET: Final = "largest_packet"
 #: Bytes of a packet beside a statement's rows.
 _PACKET_ROOM: Final = 1_000
+#: A connection that committed no longer ago is taken to be alive, in seconds.
+_TRUSTED_S: Final = 0.5
 #: How long SQLite waits for another writer, in seconds.
 SQLITE_BUSY_S = 20.0
 
@@ -82,8 +85,8 @@ def create(url: str, *, timeout_s: float = 20.0, lock_wait_s: int = 10) -> Engin
         return _create_sqlite(url, parsed.database or "")
     engine = create_engine(
         parsed,
-        pool_pre_ping=True,
         pool_recycle=1800,
+        pool_reset_on_return=None,  # _give_back does, where there is something to undo
         pool_size=8,
         max_overflow=8,
         connect_args={
@@ -98,6 +101,8 @@ def create(url: str, *, timeout_s: float = 20.0, lock_wait_s: int = 10) -> Engin
     )
     event.listen(engine, "do_connect", lambda _dialect, _record, args, options: WorkingConnection(*args, **options))
     event.listen(engine, "connect", _learn_largest_packet)
+    event.listen(engine, "checkout", _check_if_idle)
+    event.listen(engine, "reset", _give_back)
     return engine
 
 
@@ -106,6 +111,18 @@ class WorkingConnection(pymysql.connections.Connection):
 
     #: Called once, between the next statement's last byte and the wait for its answer.
     meanwhile: Callable[[], None] | None = None
+    #: Monotonic time of the last COMMIT, None once anything was sent after it.
+    committed_at: float | None = None
+
+    def commit(self) -> None:
+        """End the transaction, and remember that there is nothing to undo."""
+        super().commit()
+        self.committed_at = time.monotonic()
+
+    def query(self, sql: Any, unbuffered: bool = False) -> int:
+        """Send a statement."""
+        self.committed_at = None
+        return super().query(sql, unbuffered)
 
     # PyMySQL is pinned, and has no public place between the two.
     def _read_query_result(self, unbuffered: bool = False) -> Any:
@@ -135,6 +152,21 @@ def meanwhile(connection: Connection, work: Callable[[], None] | None) -> Iterat
         yield
     finally:
         driver.meanwhile = None
+
+
+def _check_if_idle(connection: WorkingConnection, _record: Any, _proxy: Any) -> None:
+    """Make sure that a connection is alive which lay idle. To ask before each batch costs a tenth of a small one."""
+    if connection.committed_at is None or time.monotonic() - connection.committed_at > _TRUSTED_S:
+        try:
+            connection.ping(reconnect=False)
+        except pymysql.err.Error as error:
+            raise DisconnectionError(str(error)) from error
+
+
+def _give_back(connection: WorkingConnection, _record: Any, _state: Any) -> None:
+    """Undo what was not committed, before somebody else gets the connection."""
+    if connection.committed_at is None:
+        connection.rollback()
 
 
 def _learn_largest_packet(connection: Any, record: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text
 
-from db import devices, schema
+from db import devices, migrations, schema
 from db.engine import (
     Connection,
     DatabaseAway,
@@ -269,4 +269,53 @@ def test_sessions_on_a_server_are_utc_and_strict(mariadb_url: str) -> None:
     with reading(engine) as connection:
         assert connection.scalar(text("SELECT @@time_zone")) == "+00:00"
         assert "STRICT_ALL_TABLES" in (connection.scalar(text("SELECT @@sql_mode")) or "")
+    engine.dispose()
+
+
+def _connection_id(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return connection.scalar(text("SELECT CONNECTION_ID()")) or 0
+
+
+def test_what_was_committed_is_not_rolled_back_as_well(mariadb_url: str, mariadb: MariaDB) -> None:
+    engine = create(mariadb_url)
+    migrations.apply(engine)
+    with writing(engine) as connection:
+        connection.execute(insert(schema.devices), [DEVICE])
+    before = _rollbacks(mariadb)
+    with writing(engine) as connection:
+        connection.execute(insert(schema.devices), [{**DEVICE, "name": "attic"}])
+    assert _rollbacks(mariadb) == before
+    with pytest.raises(RefusedRows), writing(engine) as connection:
+        connection.execute(insert(schema.devices), [{**DEVICE, "name": "cellar"}, DEVICE])
+    assert _rollbacks(mariadb) > before
+    assert _names(engine) == ["kitchen", "attic"]
+    engine.dispose()
+
+
+def _rollbacks(server: MariaDB) -> int:
+    return int(server.run("SHOW GLOBAL STATUS LIKE 'Com_rollback'")[0][1])
+
+
+def test_a_connection_that_was_closed_while_it_lay_idle_is_replaced_unseen(
+    mariadb_url: str, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create(mariadb_url)
+    first = _connection_id(engine)
+    mariadb.run(f"KILL {first}")
+    monkeypatch.setattr("db.engine._TRUSTED_S", 0.0)
+    assert _connection_id(engine) not in (0, first)
+    engine.dispose()
+
+
+def test_a_connection_that_was_closed_a_moment_after_its_commit_costs_one_attempt(
+    mariadb_url: str, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create(mariadb_url)
+    monkeypatch.setattr("db.engine._TRUSTED_S", 60.0)
+    first = _connection_id(engine)
+    mariadb.run(f"KILL {first}")
+    with pytest.raises(DatabaseAway):
+        _connection_id(engine)
+    assert _connection_id(engine) not in (0, first)
     engine.dispose()
