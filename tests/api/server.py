@@ -20,6 +20,7 @@ from ingest import restore
 from ingest.health import Account, Health, Rates
 from ingest.snapshot import Board, Change, Snapshot, apply
 from ingest.vitals import Vitals, now_ms
+from ingest.worker import make_http_readings
 from runtime import Runtime
 from settings import Settings, parse_mqtt_url
 from tests.parts.ports import free_port
@@ -101,9 +102,11 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     address = parse_mqtt_url("mqtt://127.0.0.1:1883")
     worker = IdleWorker(vitals)
     with (directory / "lock").open("w") as lock:
-        runtime = Runtime(settings, database, board, address, threading.Event(), worker, None, lock)
+        http = make_http_readings(settings, database, board, vitals)
+        runtime = Runtime(settings, database, board, http, address, threading.Event(), worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime
         yield Place(runtime, vitals, board, worker)
+        http.stop()
         api.dependency_overrides.clear()
     database.dispose()
 
