@@ -11,12 +11,12 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,7 +43,7 @@ class LimitSettings:
     body_bytes: int = 65_536
     #: For a whole body, in seconds.
     body_s: float = 30.0
-    own_bodies: frozenset[str] = frozenset({"/api/dht22_db", "/api/dht22_db/"})
+    own_bodies: frozenset[str] = frozenset({"/dht22_db", "/dht22_db/"})
     by_address: Rate = Rate(500, 1_000)
     by_credential: Rate = Rate(300, 600)
     #: What a request costs its address that was answered with 401.
@@ -101,11 +101,12 @@ class Buckets:
 
 @dataclass(slots=True)
 class _Body:
-    """What of a request's body has come."""
+    """What of a request's body has come, by when all of it has to, and whether the answer has begun."""
 
     size: int = 0
     ended: bool = False
-    until: float | None = field(default=None)
+    until: float | None = None
+    answered: bool = False
 
 
 class Limits:
@@ -125,34 +126,45 @@ class Limits:
             return
         headers = Headers(scope=scope)
         address = _address(scope)
-        wait = self._wait(address, headers)
-        if wait > 0:
-            seconds = max(1, math.ceil(wait))
-            refusal = answer(
-                429, f"Too many requests. Ask again in {seconds} s.", headers={"Retry-After": str(seconds), **_CLOSE}
-            )
+        settings = self._settings
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        largest = math.inf if path in settings.own_bodies else settings.body_bytes
+        refusal = self._refusal(address, headers, largest)
+        if refusal is not None:
             await refusal(scope, receive, send)
             return
         body = _Body()
-        settings = self._settings
-        largest = math.inf if scope["path"] in settings.own_bodies else settings.body_bytes
 
         async def limited() -> Message:
-            return await _receive(receive, body, largest, settings.body_s)
+            try:
+                return await _receive(receive, body, largest, settings.body_s)
+            except (TooLarge, TooSlow):
+                if body.answered:  # nobody reads it: what is waited for is the client's leaving
+                    return {"type": "http.disconnect"}
+                raise
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
+                body.answered = True
                 if message["status"] == 401:
                     self._addresses.charge(address, self._clock(), settings.refused_costs - 1)
                 if not body.ended and _has_body(headers):
                     message = _closing(message)
             await send(message)
 
-        if _announced(headers) > largest:
-            refused = TooLarge(settings.body_bytes)
-            await answer(413, refused.detail, headers=refused.headers)(scope, receive, send)
-            return
         await self._app(scope, limited, watched)
+
+    def _refusal(self, address: bytes, headers: Headers, largest: float) -> Response | None:
+        """The answer to a request that is not even passed on."""
+        wait = self._wait(address, headers)
+        if wait > 0:
+            seconds = max(1, math.ceil(wait))
+            retry = {"Retry-After": str(seconds), **_CLOSE}
+            return answer(429, f"Too many requests. Ask again in {seconds} s.", headers=retry)
+        if _announced(headers) > largest:
+            refused = TooLarge(int(largest))
+            return answer(413, refused.detail, headers=refused.headers)
+        return None
 
     def _wait(self, address: bytes, headers: Headers) -> float:
         now = self._clock()
@@ -226,7 +238,9 @@ def _address(scope: Scope) -> bytes:
     client = scope.get("client")
     host = client[0] if client else ""
     try:
-        packed = ip_address(host).packed
+        address = ip_address(host)
     except ValueError:
         return str(host).encode()
-    return packed if len(packed) == 4 else packed[:8]
+    if isinstance(address, IPv6Address):
+        return address.packed[:8] if address.ipv4_mapped is None else address.ipv4_mapped.packed
+    return address.packed

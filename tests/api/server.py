@@ -126,12 +126,12 @@ class _Announced(uvicorn.Server):
 
 
 class Served:
-    """The mounted API on a free loopback port, in a thread."""
+    """The mounted API, or another application, on a free loopback port, in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Starlette | None = None) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(mounted(), "127.0.0.1", port, log_level="warning", lifespan="off", ws="none")
+        config = uvicorn.Config(app or mounted(), "127.0.0.1", port, log_level="warning", lifespan="off", ws="none")
         self._server = _Announced(config)
         self._server.ready = threading.Event()
         self._thread = threading.Thread(target=self._server.run, name="uvicorn", daemon=True)
