@@ -19,9 +19,8 @@ from starlette.routing import BaseRoute
 from api import signed
 from api.current import TheRuntime
 from api.problems import CHALLENGE, ProblemError
-from db.doors import Actor, Doors, Origin
+from db.doors import ROLES, Actor, Doors, Origin, Role, User
 from db.engine import DatabaseAway
-from db.users import ROLES, Role, User
 from runtime import Runtime
 
 Kind = Literal["session", "jwt", "key", "device", "nobody"]
@@ -31,6 +30,7 @@ _BAD_TOKEN: Final = {"WWW-Authenticate": 'Bearer realm="Smart Monitor", error="i
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 #: What a proxy adds: behind one, everybody seems to come from this machine.
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
+_LONGEST_ADDRESS: Final = 64
 _LONGEST_AGENT: Final = 200
 
 
@@ -127,7 +127,7 @@ class Who:
 
 
 def who(*allowed: Allowed) -> Any:
-    """A route's one statement, as `caller: Annotated[Caller, who(ADMIN)]` or among its `dependencies`."""
+    """A route's one statement: annotates the parameter that takes the caller, or stands among its `dependencies`."""
     return Depends(Who(allowed).admit)
 
 
@@ -152,11 +152,13 @@ def nobody(request: Request) -> Caller:
 
 def origin_of(request: Request) -> Origin:
     """Where a request comes from. Behind TRUSTED_PROXIES the address is the one that the proxy tells of."""
-    agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
-    return Origin(
-        request.client.host if request.client else "",
-        "".join(letter if letter.isprintable() else "?" for letter in agent),
-    )
+    address = request.client.host if request.client else ""
+    return Origin(_plain(address, _LONGEST_ADDRESS), _plain(request.headers.get("user-agent", ""), _LONGEST_AGENT))
+
+
+def _plain(text: str, longest: int) -> str:
+    """Other people's words, cut, without what a terminal or a log would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:longest])
 
 
 def identify(doors: Doors, request: Request) -> Caller:

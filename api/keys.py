@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 from api.auth import LOGIN, Caller, Owner, who
 from api.current import Id, TheRuntime
 from api.problems import AWAY, unknown
-from db.doors import Actor, Doors
-from db.keys import ApiKey
+from db import keys
+from db.doors import ApiKey
+from db.engine import reading
 
 router = APIRouter(tags=["keys"])
 
@@ -21,7 +22,7 @@ _NO_SUCH: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "No suc
 class NewKey(BaseModel):
     """What a key is called, so that its owner knows later what it is for."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Key(BaseModel):
@@ -62,23 +63,17 @@ def make_key(runtime: TheRuntime, caller: Annotated[Caller, who(LOGIN)], respons
 @router.get("/keys/{key_id}/", summary="One API key", responses=AWAY | _NO_SUCH)
 def show_key(runtime: TheRuntime, caller: Owner, key_id: Id) -> Key:
     """One's own; an admin may see everybody's."""
-    return _shown(_own_key(runtime.doors, caller.actor(), key_id))
+    with reading(runtime.engine) as connection:
+        key = keys.by_id(connection, key_id)
+    if key is None or (key.user.name != caller.name and caller.role != "admin"):
+        raise unknown(f"API key {key_id}")
+    return _shown(key)
 
 
 @router.delete("/keys/{key_id}/", summary="Revoke an API key", status_code=204, responses=AWAY | _NO_SUCH)
 def revoke_key(runtime: TheRuntime, caller: Owner, key_id: Id) -> None:
     """At once in this process, within 2 s in others. One's own; an admin may revoke everybody's."""
-    actor = caller.actor()
-    _own_key(runtime.doors, actor, key_id)
-    runtime.doors.revoke_key(actor, key_id)
-
-
-def _own_key(doors: Doors, actor: Actor, key_id: int) -> ApiKey:
-    """Raises ProblemError 404, the same for another's as for none."""
-    for key in doors.keys(actor, None if actor.role == "admin" else actor.name):
-        if key.id == key_id:
-            return key
-    raise unknown(f"API key {key_id}")
+    runtime.doors.revoke_key(caller.actor(), key_id)
 
 
 def _shown(key: ApiKey) -> Key:

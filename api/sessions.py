@@ -10,8 +10,7 @@ from pydantic import BaseModel, Field
 from api.auth import COOKIE, OPEN, Owner, origin_of, require_same_origin, who
 from api.current import Id, TheRuntime
 from api.problems import AWAY, CHALLENGE, ProblemError, unknown
-from db.doors import Actor, Doors, Unknown
-from db.sessions import Session
+from db.doors import Actor, Doors, Session, Unknown
 
 router = APIRouter(tags=["login"])
 

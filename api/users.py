@@ -11,8 +11,7 @@ from api.auth import Admin
 from api.current import TheRuntime
 from api.problems import AWAY, unknown
 from db import users
-from db.doors import Doors
-from db.users import Role
+from db.doors import Doors, Role
 
 router = APIRouter(tags=["users"])
 
