@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ import streamlit as st
 import settings as settings_module
 from broker.embedded import BrokerStartError, EmbeddedBroker
 from db import engine as database
+from db.doors import Doors
 from ingest import heap
 from ingest.follower import Follower, FollowerSettings
 from ingest.health import Health
@@ -75,6 +77,7 @@ class Runtime:
 
     settings: Settings
     engine: database.Engine
+    doors: Doors
     board: Board
     http_readings: HttpReadings
     device_address: MqttAddress
@@ -211,7 +214,8 @@ def start_runtime(settings: Settings) -> Runtime:
     )
     taking = make_http_readings(settings, engine, board, vitals)
     heap.settle()
-    runtime = Runtime(settings, engine, board, taking, device_address, threading.Event(), worker, embedded, lock)
+    doors = Doors(engine, secrets.token_bytes(32))
+    runtime = Runtime(settings, engine, doors, board, taking, device_address, threading.Event(), worker, embedded, lock)
     runtime.start()
     return runtime
 

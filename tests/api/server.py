@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from api import api
 from api.current import the_runtime
 from db import devices, engine, migrations, readings
+from db.doors import Doors, HashCost
 from db.engine import DatabaseFacts
 from ingest import restore
 from ingest.health import Account, Health, Rates
@@ -24,6 +25,9 @@ from ingest.worker import make_http_readings
 from runtime import Runtime
 from settings import Settings, parse_mqtt_url
 from tests.parts.ports import free_port
+
+#: Hashes a password in a fraction of a millisecond.
+CHEAP = HashCost(1, 64, 1)
 
 
 @dataclass(slots=True)
@@ -78,6 +82,10 @@ class Place:
             if unit is not None:
                 devices.store_about(connection, device_id, devices.About(device, None, None, (), {metric: unit}), 1)
 
+    def close_reading(self) -> None:
+        """As with REQUIRE_LOGIN=all."""
+        self.runtime.settings = self.runtime.settings.model_copy(update={"require_login": "all"})
+
     def restore(self) -> None:
         """The board as the worker fills it from the database at its start."""
         with engine.reading(self.runtime.engine) as connection:
@@ -101,13 +109,26 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     vitals.database_connected(DatabaseFacts("SQLite", "3", None))
     address = parse_mqtt_url("mqtt://127.0.0.1:1883")
     worker = IdleWorker(vitals)
+    doors = Doors(database, b"a secret of thirty-two bytes....", cost=CHEAP)
     with (directory / "lock").open("w") as lock:
         http = make_http_readings(settings, database, board, vitals)
-        runtime = Runtime(settings, database, board, http, address, threading.Event(), worker, None, lock)
+        runtime = Runtime(
+            settings=settings,
+            engine=database,
+            doors=doors,
+            board=board,
+            http_readings=http,
+            device_address=address,
+            stopping=threading.Event(),
+            _worker=worker,
+            _broker=None,
+            _lock=lock,
+        )
         api.dependency_overrides[the_runtime] = lambda: runtime
         yield Place(runtime, vitals, board, worker)
         http.stop()
         api.dependency_overrides.clear()
+    doors.close()
     database.dispose()
 
 
