@@ -22,6 +22,7 @@ from ingest.snapshot import Board, Change, Snapshot, apply
 from ingest.vitals import Vitals, now_ms
 from runtime import Runtime
 from settings import Settings, parse_mqtt_url
+from tests.parts.doors import make_doors
 from tests.parts.ports import free_port
 
 
@@ -101,10 +102,12 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     address = parse_mqtt_url("mqtt://127.0.0.1:1883")
     worker = IdleWorker(vitals)
     with (directory / "lock").open("w") as lock:
-        runtime = Runtime(settings, database, board, address, threading.Event(), worker, None, lock)
+        doors = make_doors(database)
+        runtime = Runtime(settings, database, doors, board, address, threading.Event(), worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime
         yield Place(runtime, vitals, board, worker)
         api.dependency_overrides.clear()
+    doors.close()
     database.dispose()
 
 
