@@ -47,7 +47,7 @@ class LimitSettings:
     by_address: Rate = Rate(500, 1_000)
     by_credential: Rate = Rate(300, 600)
     #: What a request costs its address that was answered with 401.
-    refused_costs: float = 20.0
+    refused_costs: float = 10.0
     #: Of how many addresses, and of how many credentials, it is remembered what they asked.
     remembered: int = 10_000
 

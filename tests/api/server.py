@@ -111,6 +111,7 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
         http = make_http_readings(settings, database, board, vitals)
         runtime = Runtime(settings, database, doors, board, http, address, threading.Event(), worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime
+        api.middleware_stack = None  # made anew, so that nobody has asked for anything yet
         yield Place(runtime, vitals, board, worker)
         http.stop()
         api.dependency_overrides.clear()
