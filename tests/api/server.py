@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
-from db.doors import Doors, HashCost
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from api import api
 from api.current import the_runtime
 from db import devices, engine, migrations, readings
+from db.doors import Doors, HashCost
 from db.engine import DatabaseFacts
 from ingest import restore
 from ingest.health import Account, Health, Rates
