@@ -10,10 +10,10 @@ import httpx2 as httpx
 import pytest
 
 from api import live, signed
-from db.doors import Doors
 from db.gate import Gate
 from tests.api.people import ROOT, People
-from tests.api.server import CHEAP, Place, Served
+from tests.api.server import Place, Served
+from tests.parts.doors import make_doors
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def test_it_ends_soon_after_its_login_was_ended_by_another_server(
     with stream(served, people.headers(caller)) as lines:
         while next(lines) != f"id: {here.board.current.started_at}-0":
             pass
-        elsewhere = Doors(here.runtime.engine, here.runtime.doors.secret, cost=CHEAP)
+        elsewhere = make_doors(here.runtime.engine)
         end(People(elsewhere, {"viewer"}))
         elsewhere.close()
         rest = [line for line in lines if line]
