@@ -107,7 +107,7 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     address = parse_mqtt_url("mqtt://127.0.0.1:1883")
     worker = IdleWorker(vitals)
     with (directory / "lock").open("w") as lock:
-        doors = make_doors(database)
+        doors = make_doors(database, fresh_s=1.0)
         http = make_http_readings(settings, database, board, vitals)
         runtime = Runtime(settings, database, doors, board, http, address, threading.Event(), worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime

@@ -17,10 +17,13 @@ from tests.api.server import Place
 #: Who may call what, as CONTRACT has it.
 WHO: Final = {
     "GET /dht22_db/": "reader",
+    "POST /dht22_db/": "device",
     "GET /show_dht22_db/": "reader",
     "GET /readings/": "reader",
     "GET /devices/": "reader",
     "GET /devices/{device:path}/": "reader",
+    "POST /devices/{device:path}/token/": "admin",
+    "DELETE /devices/{device:path}/token/": "admin",
     "GET /series/": "reader",
     "GET /live/": "reader",
     "GET /health/": "open",
@@ -44,6 +47,9 @@ WHO: Final = {
     "GET /audit/": "admin",
     "GET /audit/export.csv": "admin",
     "GET /audit/export.ndjson": "admin",
+    "GET /dead_letters/": "admin",
+    "DELETE /dead_letters/": "admin",
+    "POST /dead_letters/replay/": "admin",
     "GET /docs": "open",
 }
 
@@ -107,7 +113,7 @@ def test_the_openapi_document_says_the_same(client: TestClient) -> None:
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             who = WHO.get(f"{method.upper()} {path}") or WHO[f"{method.upper()} {path.replace('}/', ':path}/')}"]
-            expected = None if who == "open" else [{"bearer": []}, {"cookie": []}]
+            expected: list[dict[str, list[str]]] | None = None if who == "open" else [{"bearer": []}, {"cookie": []}]
             if who == "reader" or path == "/metrics":
                 expected = [*(expected or []), {}]
             elif who == "device":
