@@ -53,6 +53,9 @@ WHO: Final = {
     "GET /docs": "open",
 }
 
+#: These say that nothing is stored here: a place has no worker.
+NOT_STARTED: Final = ("GET /health/", "POST /dht22_db/")
+
 LETS_IN: Final[dict[str, Callable[[str], bool]]] = {
     "open": lambda _: True,
     "reader": lambda _: True,
