@@ -20,8 +20,10 @@ from ingest import restore
 from ingest.health import Account, Health, Rates
 from ingest.snapshot import Board, Change, Snapshot, apply
 from ingest.vitals import Vitals, now_ms
+from ingest.worker import make_http_readings
 from runtime import Runtime
 from settings import Settings, parse_mqtt_url
+from tests.parts.doors import make_doors
 from tests.parts.ports import free_port
 
 
@@ -77,6 +79,10 @@ class Place:
             if unit is not None:
                 devices.store_about(connection, device_id, devices.About(device, None, None, (), {metric: unit}), 1)
 
+    def close_reading(self) -> None:
+        """As with REQUIRE_LOGIN=all."""
+        self.runtime.settings = self.runtime.settings.model_copy(update={"require_login": "all"})
+
     def restore(self) -> None:
         """The board as the worker fills it from the database at its start."""
         with engine.reading(self.runtime.engine) as connection:
@@ -101,10 +107,15 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     address = parse_mqtt_url("mqtt://127.0.0.1:1883")
     worker = IdleWorker(vitals)
     with (directory / "lock").open("w") as lock:
-        runtime = Runtime(settings, database, board, address, threading.Event(), worker, None, lock)
+        doors = make_doors(database, fresh_s=1.0)
+        http = make_http_readings(settings, database, board, vitals)
+        runtime = Runtime(settings, database, doors, board, http, address, threading.Event(), worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime
+        api.middleware_stack = None  # made anew, so that nobody has asked for anything yet
         yield Place(runtime, vitals, board, worker)
+        http.stop()
         api.dependency_overrides.clear()
+    doors.close()
     database.dispose()
 
 
@@ -123,12 +134,12 @@ class _Announced(uvicorn.Server):
 
 
 class Served:
-    """The mounted API on a free loopback port, in a thread."""
+    """The mounted API, or another application, on a free loopback port, in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Starlette | None = None) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(mounted(), "127.0.0.1", port, log_level="warning", lifespan="off", ws="none")
+        config = uvicorn.Config(app or mounted(), "127.0.0.1", port, log_level="warning", lifespan="off", ws="none")
         self._server = _Announced(config)
         self._server.ready = threading.Event()
         self._thread = threading.Thread(target=self._server.run, name="uvicorn", daemon=True)
