@@ -15,13 +15,15 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 from streamlit.starlette import App
 
 import runtime
 import settings as settings_module
-from api import api
+from api import api, headers
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,11 @@ def check() -> settings_module.Settings:
         sys.exit(str(error))
     logging.basicConfig(level=settings.log_level.upper(), format=settings_module.LOG_FORMAT)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # By this, and by this alone, the server decides whose X-Forwarded-For and X-Forwarded-Proto it believes, for pages
+    # and API alike. Left out it believes everybody on this machine.
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(
+        str(ip_network(network, strict=False)) for network in settings.trusted_proxies
+    )
     return settings
 
 
@@ -78,7 +85,12 @@ def _check_port(host: str, port: int) -> None:
             sys.exit(f"{host}:{port} can't be used: {error.strerror}. Choose another port: make run PORT={port + 1}")
 
 
-app = App("pages/navigation.py", lifespan=lifespan, routes=[Mount("/api", api)])
+app = App(
+    "pages/navigation.py",
+    lifespan=lifespan,
+    routes=[Mount("/api", api)],
+    middleware=[Middleware(headers.SecurityHeaders, headers=headers.PAGES)],
+)
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Path
 
 from api.problems import away, unknown
 from ingest.snapshot import DeviceNow
@@ -18,6 +18,8 @@ def the_runtime() -> Runtime:
 
 
 TheRuntime = Annotated[Runtime, Depends(the_runtime)]
+#: A row's number in a path, as large as the database takes it.
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 def devices_now(runtime: Runtime) -> Mapping[str, DeviceNow]:

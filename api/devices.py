@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from api.auth import READER, who
 from api.current import TheRuntime, device_now, devices_now
 from db import devices
 from db.engine import reading
@@ -56,7 +57,12 @@ class Series(BaseModel):
     name: str | None
 
 
-@router.get("/devices/", summary="All devices with their latest values", responses={503: {"description": "Starting"}})
+@router.get(
+    "/devices/",
+    summary="All devices with their latest values",
+    dependencies=[who(READER)],
+    responses={503: {"description": "Starting"}},
+)
 def list_devices(runtime: TheRuntime) -> list[Device]:
     """From memory, by name; answers while the database is away."""
     return [_device(device) for _, device in sorted(devices_now(runtime).items())]
@@ -65,6 +71,7 @@ def list_devices(runtime: TheRuntime) -> list[Device]:
 @router.get(
     "/devices/{device:path}/",
     summary="One device with its latest values",
+    dependencies=[who(READER)],
     responses={404: {"description": "No such device"}, 503: {"description": "Starting"}},
 )
 def show_device(runtime: TheRuntime, device: str) -> Device:
@@ -75,6 +82,7 @@ def show_device(runtime: TheRuntime, device: str) -> Device:
 @router.get(
     "/series/",
     summary="Which metrics there are",
+    dependencies=[who(READER)],
     responses={404: {"description": "No such device"}, 503: {"description": "The database is away"}},
 )
 def list_series(

@@ -13,6 +13,10 @@ from ingest.snapshot import DeviceNow, Snapshot
 #: Devices that are encoded in one go: a millisecond or two of the interpreter, at two metrics each. Fewer would be
 #: slower beside a busy worker, who takes up to five milliseconds at each turn that it is given.
 SLICE: Final = 500
+
+#: Why a stream ends.
+Reason = Literal["stopping", "login"]
+
 _ID: Final = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -51,9 +55,9 @@ class State(msgspec.Struct, frozen=True, gc=False):
 
 
 class End(msgspec.Struct, frozen=True):
-    """The server ends this stream."""
+    """The server ends this stream: it is stopping, or the login that the stream was opened with has ended."""
 
-    reason: Literal["stopping"] = "stopping"
+    reason: Reason = "stopping"
 
 
 def flush(snapshot: Snapshot, since: int | None) -> Iterator[bytes]:
@@ -81,9 +85,9 @@ def flush(snapshot: Snapshot, since: int | None) -> Iterator[bytes]:
         yield _id(snapshot, 0) + b"\n"
 
 
-def end() -> bytes:
+def end(reason: Reason = "stopping") -> bytes:
     """The last event of a stream."""
-    return _events("end", [End()])
+    return _events("end", [End(reason)])
 
 
 def resume_from(last_event_id: str | None, snapshot: Snapshot) -> int | None:

@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from api.auth import OPEN, who
 from api.current import TheRuntime
 from api.problems import RETRY_AFTER_S
 from ingest.follower import SILENT_AFTER_MS
@@ -60,6 +61,7 @@ class HealthAnswer(BaseModel):
 @router.get(
     "/health/",
     summary="How the server is",
+    dependencies=[who(OPEN)],
     responses={503: {"model": HealthAnswer, "description": "What arrives now could not be stored; the same body"}},
 )
 def show_health(runtime: TheRuntime, response: Response) -> HealthAnswer:

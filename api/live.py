@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from api.auth import READER, closed, still_admitted, who
 from api.current import TheRuntime
 from api.events import end, resume_from
 from api.feed import Feeds
@@ -19,6 +22,8 @@ from runtime import Runtime
 router = APIRouter(tags=["live"])
 
 STILL_HERE_S: Final = 15.0
+#: How often a stream that needs a login asks whether that still holds. What it asks is at most a second old.
+LOGIN_CHECK_S: Final = 0.75
 _FEEDS: Final = Feeds()
 _RETRY: Final = b"retry: 2000\n\n"
 _STILL_HERE: Final = b": still here\n\n"
@@ -29,9 +34,16 @@ _STREAM: Final = {
 }
 
 
-@router.get("/live/", summary="What changes, as it changes", response_class=Response, responses={200: _STREAM})
+@router.get(
+    "/live/",
+    summary="What changes, as it changes",
+    dependencies=[who(READER)],
+    response_class=Response,
+    responses={200: _STREAM},
+)
 async def live(
     runtime: TheRuntime,
+    request: Request,
     last_event_id: Annotated[str | None, Header(description="Sent by a browser that connects again")] = None,
     resume: Annotated[
         str | None, Query(alias="last_event_id", description="The same, for clients that can't set headers")
@@ -39,9 +51,11 @@ async def live(
 ) -> Response:
     """Begins with the whole state, or with what changed since the given id if it is of this server's present start.
 
-    An id that ends in `-0` opens a whole state: what was shown before counts no more.
+    An id that ends in `-0` opens a whole state: what was shown before counts no more. Where reading needs a login, the
+    stream ends within two seconds of that login's end, and with an access token when that runs out.
     """
-    return LiveStream(runtime, last_event_id or resume)
+    holds = partial(still_admitted, runtime, request) if closed(runtime) else None
+    return LiveStream(runtime, last_event_id or resume, holds)
 
 
 class Bell:
@@ -73,8 +87,12 @@ class Bell:
 class LiveStream(StreamingResponse):
     """One client's stream. It listens to the board while it is being sent, however that ends."""
 
-    def __init__(self, runtime: Runtime, last_event_id: str | None) -> None:
+    def __init__(
+        self, runtime: Runtime, last_event_id: str | None, login_holds: Callable[[], bool] | None = None
+    ) -> None:
+        """`login_holds` is asked in another thread, and may wait there; None: this stream needs no login."""
         self._runtime = runtime
+        self._login_holds = login_holds
         self._bell = Bell()
         self._chunks = self._flushes(last_event_id)
         super().__init__(self._chunks, headers=_HEADERS, media_type="text/event-stream")
@@ -94,8 +112,13 @@ class LiveStream(StreamingResponse):
         feed = _FEEDS.of(board)
         yield _RETRY
         known = resume_from(last_event_id, board.current)
-        spoke_at = clock()
+        spoke_at = asked_at = clock()
         while not stopping.is_set():
+            if self._login_holds is not None and clock() - asked_at >= LOGIN_CHECK_S:
+                asked_at = clock()
+                if not await run_in_threadpool(self._login_holds):
+                    yield end("login")
+                    return
             known, parts = feed.since(known, clock())
             for part in parts:
                 yield part
@@ -105,7 +128,14 @@ class LiveStream(StreamingResponse):
                 yield _STILL_HERE
                 spoke_at = clock()
             if not feed.is_behind:
-                await self._bell.heard(max(0.0, spoke_at + STILL_HERE_S - clock()))
+                await self._bell.heard(self._longest_wait(spoke_at, asked_at, clock()))
             # The pace, even of a client that reads slowly: what changes meanwhile goes out together.
             await asyncio.sleep(feed.pause(clock()))
         yield end()
+
+    def _longest_wait(self, spoke_at: float, asked_at: float, now: float) -> float:
+        """Seconds until there is something to do although nothing changes."""
+        next_at = spoke_at + STILL_HERE_S
+        if self._login_holds is not None:
+            next_at = min(next_at, asked_at + LOGIN_CHECK_S)
+        return max(0.0, next_at - now)

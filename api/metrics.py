@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -12,52 +11,35 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.auth import ADMIN, HERE, who
 from api.current import TheRuntime
-from api.problems import ProblemError
 from ingest.health import Account, Health
 from ingest.snapshot import Snapshot
 
 router = APIRouter(tags=["health"])
 
 _PREFIX: Final = "smartmonitor"
-#: What a proxy adds: behind one, everybody seems to come from this machine.
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
 @router.get(
     "/metrics",
     summary="For Prometheus",
+    dependencies=[who(HERE, ADMIN)],
     response_class=Response,
     responses={
         200: {
             "description": "Prometheus' text format, or OpenMetrics where it is asked for",
             "content": {"text/plain": {}},
         },
-        403: {"description": "Asked from another machine, or through a proxy"},
     },
 )
 def show_metrics(runtime: TheRuntime, request: Request) -> Response:
-    """The account, connections, threads, devices by state, dead letters, this process. Open on this machine alone."""
-    if not _from_here(request):
-        raise ProblemError(
-            403, "Metrics are open on the machine that the server runs on, and there is no login yet. Ask from there."
-        )
+    """The account, connections, threads, devices by state, dead letters, this process."""
     registry = CollectorRegistry()
     registry.register(_Worker(runtime.health(), runtime.board.current))
     ProcessCollector(registry=registry)
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), media_type=media_type, headers={"Cache-Control": "no-store"})
-
-
-def _from_here(request: Request) -> bool:
-    if request.client is None or any(name in request.headers for name in _FORWARDED):
-        return False
-    try:
-        address = ip_address(request.client.host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 class _Worker(Collector):

@@ -12,11 +12,16 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from db.doors import BadField, Conflict, DoorsError, NotAllowed, SlowDown, WrongLogin
 from db.engine import DatabaseAway
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
+#: What a 401 says is wanted.
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="Smart Monitor"'}
+#: For the OpenAPI document, of a route that asks the database.
+AWAY: Final[dict[int | str, dict[str, Any]]] = {503: {"description": "The database is away"}}
 #: When to ask again while the database is away, in seconds.
 RETRY_AFTER_S: Final = 5
 
@@ -41,11 +46,19 @@ class Problem(BaseModel):
 class ProblemError(Exception):
     """Ends a request with this status and text."""
 
-    def __init__(self, status: int, detail: str, errors: Iterable[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: Iterable[FieldError] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = list(errors)
+        self.headers = dict(headers or {})
 
 
 def wrong_field(field: str, detail: str) -> ProblemError:
@@ -63,9 +76,28 @@ def away(cause: str) -> ProblemError:
     return ProblemError(503, f"The database is away: {cause.rstrip('.')}. Ask again in {RETRY_AFTER_S} seconds.")
 
 
+def from_doors(error: DoorsError) -> ProblemError:
+    """What `db.doors` refused, in its own words."""
+    detail = str(error)
+    match error:
+        case SlowDown():
+            return ProblemError(429, detail, headers={"Retry-After": str(error.seconds)})
+        case WrongLogin():
+            return ProblemError(401, detail, headers=CHALLENGE)
+        case BadField():
+            return ProblemError(422, detail, [FieldError(field=error.field, detail=detail)])
+        case NotAllowed():
+            return ProblemError(403, detail)
+        case Conflict():
+            return ProblemError(409, detail)
+        case _:
+            return ProblemError(404, detail)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of this application as a problem."""
     app.add_exception_handler(ProblemError, _refused)
+    app.add_exception_handler(DoorsError, _kept_shut)
     app.add_exception_handler(DatabaseAway, _database_away)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -101,8 +133,13 @@ def _answer(
 
 def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)  # noqa: S101 - it is registered for this class
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else None
-    return _answer(error.status, error.detail, error.errors, headers)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else {}
+    return _answer(error.status, error.detail, error.errors, headers | error.headers)
+
+
+def _kept_shut(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DoorsError)  # noqa: S101 - it is registered for this class
+    return _refused(request, from_doors(error))
 
 
 def _database_away(request: Request, error: Exception) -> Response:
@@ -134,5 +171,6 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed and was answered with 500: %s", request.method, request.url.path, error)
+    # Quoted: a path and an error may hold what a terminal would obey, and what looks like a line of its own.
+    log.error("%s %a failed and was answered with 500: %a", request.method, request.url.path, str(error))
     return _answer(500, "The server made a mistake. Its log says which; the worker goes on storing.")

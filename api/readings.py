@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from api.auth import READER, who
 from api.current import TheRuntime, device_now, devices_now
 from api.gaps import gaps
 from api.problems import unknown, wrong_field
@@ -99,6 +100,7 @@ class Asked(BaseModel):
 @router.get(
     "/dht22_db/",
     summary="The latest temperature and humidity",
+    dependencies=[who(READER)],
     responses={404: {"description": "No such device, or it measures neither"}, 503: {"description": "Starting"}},
 )
 def latest(
@@ -117,6 +119,7 @@ def latest(
 @router.get(
     "/show_dht22_db/",
     summary="The last records of temperature and humidity",
+    dependencies=[who(READER)],
     responses={404: {"description": "No such device"}, 503: {"description": "The database is away"}},
 )
 def last_records(
@@ -135,6 +138,7 @@ def last_records(
 @router.get(
     "/readings/",
     summary="A range of one series or several",
+    dependencies=[who(READER)],
     responses={
         400: {"description": "A parameter can't be used"},
         404: {"description": "No such device or metric"},

@@ -214,3 +214,124 @@ seen = Table(
     Column("last_at", BigInteger, nullable=False, comment="UTC ms of the batch that brought its last number"),
     **_CLUSTERED,
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False, comment="as it was written"),
+    Column("name_key", Name(64), nullable=False, unique=True, comment="in lower case, as it is compared"),
+    Column("role", String(16), nullable=False),
+    Column("password", String(255), nullable=False, comment="argon2id"),
+    Column("password_at", BigInteger, nullable=False),
+    Column("must_change", SmallInteger, nullable=False, comment="1: it was given, and is to be replaced"),
+    Column("disabled", SmallInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_login_at", BigInteger),
+    **_TABLE,
+)
+
+
+def _digest() -> Column[Any]:
+    return Column("digest", Name(64), nullable=False, unique=True, comment="SHA-256 of the token, in hex")
+
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    _digest(),
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("agent", String(255), nullable=False),
+    Index(None, "expires_at"),
+    sqlite_autoincrement=True,  # an id that someone noted never comes to mean another login
+    **_TABLE,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    _digest(),
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("hint", String(16), nullable=False, comment="its first characters"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    sqlite_autoincrement=True,
+    **_TABLE,
+)
+
+device_tokens = Table(
+    "device_tokens",
+    metadata,
+    Column("device_id", Integer, ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    _digest(),
+    Column("hint", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("created_by", String(64), nullable=False),
+    **_TABLE,
+)
+
+token_families = Table(
+    "token_families",
+    metadata,
+    Column("id", Name(43), primary_key=True),
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+    Column("jti", Name(43), nullable=False, comment="of the refresh token that is valid now"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("address", String(64), nullable=False),
+    Index(None, "expires_at"),
+    **_TABLE,
+)
+
+login_tries = Table(
+    "login_tries",
+    metadata,
+    Column("subject", Name(64), primary_key=True, comment="HMAC of a name, an address, or both"),
+    Column("wrong", Integer, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("wait_until", BigInteger, nullable=False, comment="UTC ms before which no further try is let in"),
+    Index(None, "last_at"),
+    **_TABLE,
+)
+
+login_places = Table(
+    "login_places",
+    metadata,
+    Column("user_id", Integer, ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Column("address", Name(64), primary_key=True),
+    Column("last_at", BigInteger, nullable=False, comment="UTC ms of the last right login from there"),
+    **_TABLE,
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String(191), nullable=False),
+    Column("result", String(8), nullable=False),
+    Column("detail", String(1000), nullable=False),
+    Column("mac", Name(64), nullable=False, comment="HMAC over this row and the mac before, in hex"),
+    **_TABLE,
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False, comment="of the last entry"),
+    Column("mac", Name(64), nullable=False, comment="of the last entry"),
+    Column("key_mark", Name(64), nullable=False, comment="tells whether a key is the chain's, empty before the first"),
+    **_TABLE,
+)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from tests.api.people import People
 from tests.api.server import Place, Served, mounted, place
 
 
@@ -23,6 +24,12 @@ def anywhere(tmp_path: Path, database_url: str) -> Iterator[Place]:
     """A place on each kind of database in turn."""
     with place(tmp_path, database_url) as found:
         yield found
+
+
+@pytest.fixture
+def people(here: Place) -> People:
+    """Who calls: users of every role, a device, nobody."""
+    return People(here.runtime.doors)
 
 
 @pytest.fixture

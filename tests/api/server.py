@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
+from db.doors import Doors, HashCost
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -23,6 +24,9 @@ from ingest.vitals import Vitals, now_ms
 from runtime import Runtime
 from settings import Settings, parse_mqtt_url
 from tests.parts.ports import free_port
+
+#: Hashes a password in a fraction of a millisecond.
+CHEAP = HashCost(1, 64, 1)
 
 
 @dataclass(slots=True)
@@ -77,6 +81,10 @@ class Place:
             if unit is not None:
                 devices.store_about(connection, device_id, devices.About(device, None, None, (), {metric: unit}), 1)
 
+    def close_reading(self) -> None:
+        """As with REQUIRE_LOGIN=all."""
+        self.runtime.settings = self.runtime.settings.model_copy(update={"require_login": "all"})
+
     def restore(self) -> None:
         """The board as the worker fills it from the database at its start."""
         with engine.reading(self.runtime.engine) as connection:
@@ -100,11 +108,23 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     vitals.database_connected(DatabaseFacts("SQLite", "3", None))
     address = parse_mqtt_url("mqtt://127.0.0.1:1883")
     worker = IdleWorker(vitals)
+    doors = Doors(database, b"a secret of thirty-two bytes....", cost=CHEAP)
     with (directory / "lock").open("w") as lock:
-        runtime = Runtime(settings, database, board, address, threading.Event(), worker, None, lock)
+        runtime = Runtime(
+            settings=settings,
+            engine=database,
+            doors=doors,
+            board=board,
+            device_address=address,
+            stopping=threading.Event(),
+            _worker=worker,
+            _broker=None,
+            _lock=lock,
+        )
         api.dependency_overrides[the_runtime] = lambda: runtime
         yield Place(runtime, vitals, board, worker)
         api.dependency_overrides.clear()
+    doors.close()
     database.dispose()
 
 

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from ingest.health import Account, Counts, DeadLetters, Rates, ThreadHealth, WorkerHealth
 from ingest.snapshot import ReadingChange, StatusChange
+from tests.api.people import People
 from tests.api.server import Place, Served, mounted
 
 THREADS = (ThreadHealth("ingest", True, 2), ThreadHealth("upkeep", False, 0, "ValueError: x"))
@@ -111,20 +112,26 @@ def test_open_metrics_where_it_is_asked_for(here: Place, local: TestClient) -> N
         ("127.9.9.9", {}, 200),
         ("::1", {}, 200),
         ("::ffff:127.0.0.1", {}, 200),
-        ("10.0.0.7", {}, 403),
-        ("::ffff:10.0.0.7", {}, 403),
-        ("not-an-address", {}, 403),
-        ("127.0.0.1", {"X-Forwarded-For": "10.0.0.7"}, 403),
-        ("127.0.0.1", {"Forwarded": "for=10.0.0.7"}, 403),
+        ("10.0.0.7", {}, 401),
+        ("::ffff:10.0.0.7", {}, 401),
+        ("not-an-address", {}, 401),
+        ("127.0.0.1", {"X-Forwarded-For": "10.0.0.7"}, 401),
+        ("127.0.0.1", {"Forwarded": "for=10.0.0.7"}, 401),
     ],
 )
-def test_it_is_open_on_this_machine_alone(here: Place, host: str, headers: dict[str, str], status: int) -> None:  # noqa: ARG001
+def test_it_is_open_on_this_machine_and_elsewhere_to_admins(
+    people: People, host: str, headers: dict[str, str], status: int
+) -> None:
     with TestClient(mounted(), client=(host, 50_000)) as client:
         answer = client.get("/api/metrics", headers=headers)
+        by_admin = client.get("/api/metrics", headers=headers | people.key("admin"))
+        by_operator = client.get("/api/metrics", headers=headers | people.key("operator"))
     assert answer.status_code == status
-    if status == 403:
+    assert by_admin.status_code == 200
+    assert by_operator.status_code == (200 if status == 200 else 403)
+    if status == 401:
         assert answer.headers["content-type"] == "application/problem+json"
-        assert "Ask from there." in answer.json()["detail"]
+        assert "the server's own machine, and admins" in answer.json()["detail"]
 
 
 def test_it_is_open_over_a_real_connection_too(served: Served) -> None:
