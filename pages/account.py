@@ -69,7 +69,7 @@ def show_logins(session: Session) -> None:
         st.html(note_html("problem", take_note() or ""))
         return
     st.html(dim("Each browser in which you are logged in. End those you don't know, and change your password then."))
-    show_acting(logins_html(sessions or [], session.id, now_ms(), display_zone(), named=False), _LOGINS)
+    show_acting(logins_html(sessions or [], session.id, now_ms(), display_zone()), _LOGINS)
 
 
 def show_keys(session: Session) -> None:

@@ -11,7 +11,8 @@ from db import audit
 from db.engine import reading
 from pages.parts.audit_table import ACTIONS, Filter, audit_html, export_html
 from pages.parts.clock import display_zone, now_ms
-from pages.parts.jobs import PATIENCE_S, Job
+from pages.parts.format import things
+from pages.parts.jobs import PATIENCE_S, Job, JobFailed
 from pages.parts.login import check_role
 from pages.parts.notes import attempt, note_html, take_note
 from pages.parts.tables import dim
@@ -69,7 +70,10 @@ def verified(runtime: Runtime) -> Generator[str]:
     """Whether the chain holds, in words. Raises DatabaseAway."""
     with reading(runtime.engine) as connection:
         verdict = audit.verify(connection, runtime.doors.key("audit"), None)
-    yield str(verdict)
+    if verdict.problem is not None:
+        raise JobFailed(f"{verdict.problem} Somebody changed the log, or the key of this server is another.")
+    held = f"{things(verdict.entries, 'entry', 'entries')}, and each holds."
+    yield f"{held} To find out later whether some were taken from the end, note the newest one's mark: {verdict.head}"
 
 
 @st.fragment(run_every=1)

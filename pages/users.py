@@ -15,12 +15,11 @@ from pages.parts.format import things
 from pages.parts.login import actor_of, check_role
 from pages.parts.notes import Once, attempt, note_done, note_html, show_notes, show_once, take_note
 from pages.parts.people import ROLE_WORDS, logins_html, users_html
-from pages.parts.tables import dim
 from pages.parts.words import html, markdown
 from runtime import get_runtime
 
 _USERS: Final = "users"
-_LOGINS: Final = "all_logins"
+_LOGINS: Final = "logins"
 _FORM: Final = "user form"
 
 
@@ -140,41 +139,46 @@ def enable(name: str) -> None:
         note_done(f"{user.name} can log in again.")
 
 
-def end_login(text: str) -> None:
-    """End somebody's login."""
-    who = actor_of(check_role("admin"))
-    if text.isdecimal():
-        ended, _ = attempt(lambda: get_runtime().doors.end_session(int(text), who))
-        if ended:
-            note_done("That login has ended. What was open with it closes within two seconds.")
+@st.dialog("Active logins", width="large")
+def show_logins(name: str) -> None:
+    """Where this user is logged in, with a way to end each."""
+    session = check_role("admin")
+    user = _known(name)
+    if user is None:
+        return
+    doors, who = get_runtime().doors, actor_of(session)
+    verb, number = take_act(_LOGINS)
+    if verb == "end" and number.isdecimal():
+        attempt(lambda: doors.end_session(int(number), who))
+    found, sessions = attempt(lambda: doors.sessions(who, user.name))
+    if not found:
+        st.html(note_html("problem", take_note() or ""))
+    elif not sessions:
+        st.html(f"<p><b>{html(user.name)}</b> is logged in nowhere.</p>")
+    else:
+        st.html(f"<p>Where <b>{html(user.name)}</b> is logged in. End one, and its pages close within two seconds.</p>")
+        show_acting(logins_html(sessions, session.id, now_ms(), display_zone()), _LOGINS)
 
 
-def show_tables(session: Session) -> None:
-    """All users and all active logins."""
-    doors, who, now, zone = get_runtime().doors, actor_of(session), now_ms(), display_zone()
-    found, both = attempt(lambda: (doors.users(), doors.sessions(who)))
-    if not found or both is None:
+def show_users(session: Session) -> None:
+    """All of them."""
+    found, users = attempt(get_runtime().doors.users)
+    if not found or users is None:
         st.html(note_html("problem", take_note() or ""))
         return
-    users, sessions = both
-    show_acting(users_html(users, session.user.name, now, zone), _USERS)
-    st.subheader("Active logins", anchor=False)
-    st.html(dim("Each browser in which somebody is logged in. End one, and its pages close within two seconds."))
-    show_acting(logins_html(sessions, session.id, now, zone, named=True), _LOGINS)
+    show_acting(users_html(users, session.user.name, now_ms(), display_zone()), _USERS)
 
 
-DIALOGS: Final = {"role": ask_role, "reset": ask_reset, "disable": ask_disable}
+DIALOGS: Final = {"role": ask_role, "reset": ask_reset, "disable": ask_disable, "logins": show_logins}
 
 me = check_role("admin")
 verb, of = take_act(_USERS)
 if verb == "enable":
     enable(of)
-end, number_text = take_act(_LOGINS)
-if end == "end":
-    end_login(number_text)
 st.title("Users", anchor=False)
 show_notes()
+show_users(me)
+st.subheader("New user", anchor=False)
 show_form()
-show_tables(me)
 if verb in DIALOGS:
     DIALOGS[verb](of)

@@ -16,23 +16,24 @@ from pages.parts.words import html
 
 #: What can be in the log, and how it is said.
 ACTIONS: Final = {
-    "login": "logged in",
-    "logout": "logged out",
-    "session.end": "ended a login",
-    "user.create": "created a user",
-    "user.role": "changed a role",
+    "login": "log in",
+    "logout": "log out",
+    "session.end": "end a login",
+    "user.create": "create a user",
+    "user.role": "change a role",
     "user.password": "set a password",
-    "user.disable": "disabled a user",
-    "user.enable": "enabled a user",
-    "key.create": "made an API key",
-    "key.revoke": "revoked an API key",
-    "token.issue": "logged in by API",
-    "token.reuse": "used a dead token",
-    "device_token.create": "made a device token",
-    "device_token.revoke": "revoked a device token",
-    "dead_letters.delete": "deleted dead letters",
-    "dead_letters.replay": "replayed dead letters",
-    "audit.export": "exported the audit log",
+    "user.disable": "disable a user",
+    "user.enable": "enable a user",
+    "key.create": "make an API key",
+    "key.revoke": "revoke an API key",
+    "token.issue": "log in by API",
+    "token.reuse": "use a dead token",
+    "device_token.create": "make a device token",
+    "device_token.revoke": "revoke a device token",
+    "dead_letters.delete": "delete dead letters",
+    "dead_letters.replay": "replay dead letters",
+    "audit.export": "export the audit log",
+    "audit.begin": "begin a new chain",
 }
 _EXPORT: Final = "api/audit/export.csv"
 _SHAPES: Final[dict[str, Literal["online", "late", "trouble"]]] = {"ok": "online", "failed": "late", "refused": "late"}
@@ -73,7 +74,7 @@ def _midnight(day: date | None, zone: tzinfo) -> int | None:
 
 def audit_html(records: Sequence[Recorded], now: int, zone: tzinfo) -> str:
     """The records as given. Times are UTC ms."""
-    return table("Audit log", _COLUMNS, [_row(one, now, zone) for one in records])
+    return table("Audit log", _COLUMNS, [_row(one, now, zone) for one in records], log=True)
 
 
 def _row(recorded: Recorded, now: int, zone: tzinfo) -> tuple[str, ...]:

@@ -19,6 +19,10 @@ _BROKE: Final = "This went wrong, and the server's log says why. What was done u
 _STOPPED: Final = "The server is about to end. What was done until then stands."
 
 
+class JobFailed(Exception):
+    """The work found that something is not well. The text is a sentence for a person."""
+
+
 class Job:
     """Runs `work` to its end in a thread. What it yields tells how far it is; the last one is the result.
 
@@ -51,6 +55,8 @@ class Job:
                     if self._stopping.is_set():
                         self.words, self.failed = f"{words} {_STOPPED}", True
                         return
+        except JobFailed as found:
+            self.words, self.failed = str(found), True
         except DatabaseError as error:
             self.words, self.failed = f"{self.words} {_AWAY.format(error)}".strip(), True
         except Exception:

@@ -77,7 +77,7 @@ def _record(runtime: Runtime, entry: Entry) -> None:
 def _one(replayed: Replayed) -> str:
     words = {
         "stored": f"What came on {replayed.topic} is stored now.",
-        "duplicate": f"What came on {replayed.topic} was known already, so nothing was stored twice. It is gone from here.",
+        "duplicate": f"What came on {replayed.topic} was known already; nothing was stored twice, and it is gone here.",
         "stays": f"What came on {replayed.topic} stays: {replayed.problem}.",
         "gone": "Somebody replayed or deleted it meanwhile.",
     }

@@ -108,7 +108,7 @@ def begin_login(user: User) -> None:
 
 def end_login(session: Session) -> None:
     """Log out, here and in every tab of this browser. Raises DatabaseAway."""
-    get_runtime().doors.end_session(session.id, actor_of(session))
+    get_runtime().doors.log_out(session.id, origin())
     forget_login()
     say_of_login("You are logged out.")
     _send({"do": "end"})

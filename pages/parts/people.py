@@ -16,21 +16,21 @@ from pages.parts.words import html
 ROLE_WORDS: Final[dict[Role, str]] = {
     "viewer": "sees everything that is measured",
     "operator": "sees everything and controls devices",
-    "admin": "also manages users, devices and what could not be understood",
+    "admin": "sees and controls everything, manages users and dead letters",
 }
+_HERE: Final = '<span class="sm-dim">this one</span>'
 _YOU: Final = ' <span class="sm-dim">you</span>'
 
 
 def users_html(users: Sequence[User], me: str, now: int, zone: tzinfo) -> str:
     """All users, with what an administrator can do to each. Times are UTC ms."""
-    columns = ("Name", "Role", "State", "Last login", "Password since", "")
+    columns = ("Name", "Role", "State", "Last login", "")
     rows = [
         (
             html(user.name) + (_YOU if user.name == me else ""),
             user.role,
             _standing(user),
             when(user.last_login_at, now, zone),
-            when(user.password_at, now, zone),
             _user_acts(user, me),
         )
         for user in users
@@ -45,7 +45,10 @@ def _standing(user: User) -> str:
 
 
 def _user_acts(user: User, me: str) -> str:
-    acts = [button("Change role", f"of {user.name}", f"role:{user.name}")]
+    acts = [
+        button("Logins", f"of {user.name}", f"logins:{user.name}"),
+        button("Change role", f"of {user.name}", f"role:{user.name}"),
+    ]
     if user.name != me:  # of one's own there is My account, and nobody should shut the door behind themselves
         acts.append(button("Reset password", f"of {user.name}", f"reset:{user.name}"))
         acts.append(
@@ -56,23 +59,19 @@ def _user_acts(user: User, me: str) -> str:
     return "".join(acts)
 
 
-def logins_html(sessions: Sequence[Session], here: int, now: int, zone: tzinfo, *, named: bool) -> str:
-    """Active logins with a way to end each; `here` is the one this page has, `named` tells whose they are."""
-    columns = (*(["Who"] if named else []), "With", "From", "Since", "Last seen", "")
+def logins_html(sessions: Sequence[Session], here: int, now: int, zone: tzinfo) -> str:
+    """Active logins with a way to end each; `here` is the one this page has."""
     rows = [
         (
-            *([html(one.user.name)] if named else []),
             f'<span title="{html(one.agent, 500)}">{html(browser(one.agent))}</span>',
             html(one.address),
             when(one.created_at, now, zone),
             when(one.seen_at, now, zone),
-            '<span class="sm-dim">this one</span>'
-            if one.id == here
-            else button("End", f"the login of {one.user.name} from {one.address}", f"end:{one.id}"),
+            _HERE if one.id == here else button("End", f"the login from {one.address}", f"end:{one.id}"),
         )
         for one in sessions
     ]
-    return table("Active logins", columns, rows)
+    return table("Active logins", ("With", "From", "Since", "Last seen", ""), rows)
 
 
 def keys_html(keys: Sequence[ApiKey], now: int, zone: tzinfo) -> str:

@@ -17,8 +17,8 @@ from pages.parts.words import html
 NOTHING: Final = "\N{EN DASH}"
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first cell of each row names it. A column without a name holds buttons.
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, log: bool = False) -> str:
+    """A table; the first cell of each row names it, in a log it is the time. A column without a name holds buttons.
 
     The roles are written out, because on a phone the table is drawn as blocks, and readers would lose it.
     """
@@ -27,7 +27,7 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
     )
     body = "".join(_row(columns, row) for row in rows)
     return (
-        f'<table class="sm-table" role="table"><caption class="unseen">{escape(caption)}</caption>'
+        f'<table class="sm-table{" sm-log" if log else ""}" role="table"><caption class="unseen">{escape(caption)}</caption>'
         f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead><tbody role="rowgroup">{body}</tbody></table>'
     )
 
@@ -35,13 +35,16 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
 def _row(columns: Sequence[str], cells: Sequence[str]) -> str:
     first, *rest = cells
     shown = "".join(
-        f'<td role="cell" {_label(name)}>{cell or NOTHING}</td>' for name, cell in zip(columns[1:], rest, strict=True)
+        f'<td role="cell" {_label(name, cell)}>{cell or NOTHING}</td>'
+        for name, cell in zip(columns[1:], rest, strict=True)
     )
     return f'<tr role="row"><th scope="row" role="rowheader">{first}</th>{shown}</tr>'
 
 
-def _label(name: str) -> str:
-    return f'data-label="{escape(name)}"' if name else 'class="sm-acts"'
+def _label(name: str, cell: str) -> str:
+    if not name:
+        return 'class="sm-acts"'
+    return f'data-label="{escape(name)}"' + ("" if cell else ' class="sm-nothing"')
 
 
 def button(verb: str, of: str, act: str) -> str:
