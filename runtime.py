@@ -1,4 +1,4 @@
-"""The one object a process has: settings, engine, worker, and beside them the embedded broker and the demo devices.
+"""The one object a process has: settings, engine, doors, worker; beside them the embedded broker and the demo devices.
 
 `get_runtime()` is cached by Streamlit, so pages, API and the server's lifespan all get the same one; *Clear cache* ends
 it, and whoever asks next starts the next one.
@@ -27,14 +27,17 @@ import streamlit as st
 import settings as settings_module
 from broker.embedded import BrokerStartError, EmbeddedBroker
 from db import engine as database
+from db import passwords
+from db.doors import Doors
 from ingest import heap
 from ingest.follower import Follower, FollowerSettings
 from ingest.health import Health
+from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.service import Service
 from ingest.snapshot import Board, Snapshot
 from ingest.vitals import Vitals, now_ms
 from ingest.worker import make_service
-from settings import MqttAddress, Settings, SettingsError, mask_password, parse_mqtt_url
+from settings import MqttAddress, Settings, SettingsError, mask_password, parse_mqtt_url, secret_key
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,12 @@ _FIRST_LOOK_S: Final = 0.1
 #: How long the server waits for clients to take what it still has for them.
 _CLIENTS_LEAVE_S: Final = 1.5
 _LOCK_WAIT_S: Final = 10.0
+_PORTER: Final = Backoff(0.1, 1.0)
+_PORTER_S: Final = 0.5
+_OTHER_KEY: Final = (
+    "SECRET_KEY is not the one that the audit log was begun with. If several servers use this database, give all of "
+    "them the same; if it was lost, type: .venv/bin/python -m db audit begin. Readings are not concerned."
+)
 
 
 class StartError(Exception):
@@ -74,6 +83,7 @@ class Runtime:
 
     settings: Settings
     engine: database.Engine
+    doors: Doors
     board: Board
     device_address: MqttAddress
     stopping: threading.Event
@@ -82,6 +92,7 @@ class Runtime:
     _lock: IO[str]
     _demo: subprocess.Popen[bytes] | None = None
     _caretaker: threading.Thread | None = None
+    _porter: threading.Thread | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def health(self) -> Health:
@@ -94,8 +105,10 @@ class Runtime:
         self.board.notify()
 
     def start(self) -> None:
-        """Start the worker, the demo devices and the thread that looks after the children."""
+        """Start the worker, the demo devices, and the threads that look after the children and the first admin."""
         self._worker.start()
+        self._porter = threading.Thread(target=self._open_doors, name="porter", daemon=True)
+        self._porter.start()
         self._caretaker = threading.Thread(target=self._look_after_children, name="caretaker", daemon=True)
         self._caretaker.start()
 
@@ -111,8 +124,30 @@ class Runtime:
         self._worker.stop(_DRAIN_S if self._broker is not None else 0.0, timeout_s=2.5)
         if self._broker is not None:
             self._broker.stop()
+        if self._porter is not None:
+            self._porter.join(_PORTER_S)  # a database that is frozen may hold it
+        self.doors.close()
         self.engine.dispose()
         self._lock.close()
+
+    def _open_doors(self) -> None:
+        """Make the first admin once the worker has made the tables, and say then, and never again, how to log in."""
+
+        def away(error: Exception) -> None:
+            log.debug("Nobody can log in yet: %s", error)  # the worker says that the database is away
+
+        given = self.settings.admin_password
+        password = None if given is None else given.get_secret_value()
+        try:
+            made = until_it_works(
+                lambda: self.doors.first_admin(password), database.DatabaseError, _PORTER, self.stopping, away
+            )
+            if made is not None:
+                _say_login(self.settings, None if given is not None else made)
+            if not until_it_works(self.doors.audit_key_fits, database.DatabaseError, _PORTER, self.stopping, away):
+                log.error("%s", _OTHER_KEY)
+        except Stopped:
+            log.debug("Stopped before the database was there.")
 
     def _look_after_children(self) -> None:
         pause = _FIRST_LOOK_S
@@ -180,18 +215,22 @@ def start_runtime(settings: Settings) -> Runtime:
     """Start everything a server process has. Waits neither for the database nor for a broker elsewhere.
 
     Raises:
-        StartError: If the data folder or the embedded broker is not to be had.
+        StartError: If the data folder or the embedded broker is not to be had, or ADMIN_PASSWORD can't be used,
+            or there is no SECRET_KEY.
     """
     warn_without_effect(settings)
+    _check_admin_password(settings)
     lock = _lock_data_dir(settings.data_dir)
     embedded: EmbeddedBroker | None = None
     try:
+        secret = secret_key(settings)
         engine = database.create(settings.database)
         if settings.broker is None:
             embedded = EmbeddedBroker.start(settings.data_dir)
-    except (BrokerStartError, database.DatabaseAway) as error:
+    except (SettingsError, BrokerStartError, database.DatabaseAway) as error:
         lock.close()
         raise StartError(str(error)) from error
+    doors = Doors(engine, secret, session_days=settings.session_days)
     device_address = settings.broker or parse_mqtt_url(embedded.mqtt_url if embedded else "")
     (settings.data_dir / "mqtt_url").write_text(f"{device_address}\n", encoding="utf-8")
     board = Board(Snapshot(now_ms(), 0, {}))
@@ -206,9 +245,29 @@ def start_runtime(settings: Settings) -> Runtime:
         settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
     )
     heap.settle()
-    runtime = Runtime(settings, engine, board, device_address, threading.Event(), worker, embedded, lock)
+    runtime = Runtime(settings, engine, doors, board, device_address, threading.Event(), worker, embedded, lock)
     runtime.start()
     return runtime
+
+
+def _check_admin_password(settings: Settings) -> None:
+    given = settings.admin_password
+    problem = None if given is None else passwords.problem(given.get_secret_value(), "admin")
+    if problem is not None:
+        raise StartError(f"ADMIN_PASSWORD: *** can't be used. {problem}")
+
+
+def _say_login(settings: Settings, password: str | None) -> None:
+    """On the terminal, never in a log. `password` None: the one that ADMIN_PASSWORD has."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # to name it, not to listen
+    what = "the password that ADMIN_PASSWORD has" if password is None else f"the password {password}"
+    again = (
+        ""
+        if password is None
+        else "\n  It is shown this once. For another one: .venv/bin/python -m db users reset admin"
+    )
+    sys.stdout.write(f"\n  Log in at http://{host}:{settings.port} as admin with {what}{again}\n\n")
+    sys.stdout.flush()
 
 
 def _worker(

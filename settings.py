@@ -6,7 +6,10 @@ A key in `.env` or `secrets.toml` that is no setting is a mistake as well; the e
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,19 +34,18 @@ NOT_YET_IN_EFFECT = frozenset(
         "MQTT_ADMIN_USER",
         "MQTT_ADMIN_PASSWORD",
         "COMMAND_DEADLINE_S",
-        "SESSION_DAYS",
-        "SECRET_KEY",
-        "ADMIN_PASSWORD",
         "SEAL_AFTER_DAYS",
         "RETENTION_RAW_DAYS",
         "RETENTION_HOUR_DAYS",
         "BASE_PATH",
-        "TRUSTED_PROXIES",
     }
 )
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
+#: Characters of SECRET_KEY and of ADMIN_PASSWORD at least.
+_KEY_LENGTH = 32
+_PASSWORD_LENGTH = 10
 _SECRETS = ("MQTT_ADMIN_PASSWORD", "SECRET_KEY", "ADMIN_PASSWORD")
 #: Where a password may stand in an address, however spoilt: from the first ':' after the scheme to the last '@'.
 _PASSWORD = re.compile(r"^((?:[a-z+]+:/{1,3})?+[^:@]*:).*@", re.IGNORECASE | re.DOTALL)
@@ -55,6 +57,8 @@ _HELP = {
     "TOPIC_ROOT": "allowed: one or more levels without '#', such as iot or +/iot",
     "DISPLAY_TIMEZONE": "allowed: a name such as Europe/Berlin or UTC",
     "TRUSTED_PROXIES": "allowed: addresses or networks with commas between, such as 10.0.0.1,192.168.0.0/16",
+    "SECRET_KEY": f"allowed: {_KEY_LENGTH} or more characters, drawn at random; unset makes one",
+    "ADMIN_PASSWORD": f"allowed: {_PASSWORD_LENGTH} or more characters; unset makes one",
     "BASE_PATH": "allowed: empty, or a path such as /monitor",
 }
 
@@ -152,6 +156,18 @@ def _check_timezone(name: str | None) -> str | None:
     return name
 
 
+def _check_secret_key(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and len(secret.get_secret_value()) < _KEY_LENGTH:
+        raise ValueError("is too short")
+    return secret
+
+
+def _check_admin_password(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and len(secret.get_secret_value()) < _PASSWORD_LENGTH:
+        raise ValueError("is too short")
+    return secret
+
+
 def _check_base_path(path: str) -> str:
     if path and (not path.startswith("/") or path.endswith("/")):
         raise ValueError("must begin with '/' and not end with one")
@@ -216,8 +232,8 @@ class Settings(BaseSettings):
 
     require_login: Literal["control", "all"] = "control"
     session_days: int = Field(default=30, ge=1)
-    secret_key: OptionalSecret = None
-    admin_password: OptionalSecret = None
+    secret_key: Annotated[OptionalSecret, AfterValidator(_check_secret_key)] = None
+    admin_password: Annotated[OptionalSecret, AfterValidator(_check_admin_password)] = None
 
     seal_after_days: int = Field(default=2, ge=0)
     retention_raw_days: OptionalDays = None
@@ -260,8 +276,6 @@ class Settings(BaseSettings):
             yield "INGEST=off needs MQTT_URL: the workers that run elsewhere need a broker to share"
         if self.mqtt_share_group is not None and self.mqtt_url is None:
             yield "MQTT_SHARE_GROUP: needs MQTT_URL; the embedded broker has one worker, with nobody to share with"
-        if self.require_login == "all":
-            yield "REQUIRE_LOGIN: there is no login yet, so 'all' can't be kept; allowed for now: control"
 
     @property
     def database(self) -> str:
@@ -307,6 +321,41 @@ def load() -> Settings:
         raise SettingsError("\n".join(lines)) from None
     except ValueError as error:  # a .env or secrets.toml that can't be parsed
         raise SettingsError(f".env or .streamlit/secrets.toml can't be read: {error}") from None
+
+
+def secret_key(settings: Settings) -> bytes:
+    """SECRET_KEY, else what `DATA_DIR`/secret_key holds, which is made when it is first asked for.
+
+    Raises:
+        SettingsError: If that file can't be read or made, or is spoilt.
+    """
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    file = settings.data_dir / "secret_key"
+    try:
+        if not file.exists():
+            _make_key(file)
+        key = file.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"SECRET_KEY: {file} can't be read or made: {error.strerror}") from error
+    if len(key) < _KEY_LENGTH:
+        raise SettingsError(f"SECRET_KEY: {file} is spoilt; take it from a backup, or see docs/users.md for a new one")
+    return key
+
+
+def _make_key(file: Path) -> None:
+    """Whole or not at all, and of several that make one at once the first."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        out.write(f"{secrets.token_urlsafe(48)}\n")
+        out.flush()
+        os.fsync(out.fileno())
+    try:
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(new)
+    finally:
+        new.unlink()
 
 
 def _explain(detail: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from db.doors import Doors, WrongLogin
 from db.engine import Engine
-from tests.db.doors_parts import HERE, PASSWORD, ROOT, actor, add_user, make_doors
+from tests.parts.doors import HERE, PASSWORD, ROOT, actor, add_user, make_doors
 
 
 @pytest.fixture
