@@ -26,8 +26,9 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *
         f'<th scope="col" role="columnheader">{escape(name) or _unseen("what can be done")}</th>' for name in columns
     )
     body = "".join(_row(columns, row) for row in rows)
+    kind = "sm-table sm-log" if log else "sm-table"
     return (
-        f'<table class="sm-table{" sm-log" if log else ""}" role="table"><caption class="unseen">{escape(caption)}</caption>'
+        f'<table class="{kind}" role="table"><caption class="unseen">{escape(caption)}</caption>'
         f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead><tbody role="rowgroup">{body}</tbody></table>'
     )
 
