@@ -69,7 +69,7 @@ class Allowed:
 
 _USERS: Final[frozenset[Kind]] = frozenset({"session", "jwt", "key"})
 #: Everyone; credentials are not looked at.
-OPEN: Final = Allowed("everyone", frozenset({"nobody", "device"}) | _USERS)
+OPEN: Final = Allowed("everyone", _USERS.union(("nobody", "device")))
 #: Everyone while REQUIRE_LOGIN=control, else every user.
 READER: Final = Allowed("every reader: everyone, or every user with REQUIRE_LOGIN=all", _USERS)
 VIEWER: Final = Allowed("every user", _USERS, "viewer")
@@ -176,8 +176,8 @@ def identify(doors: Doors, request: Request) -> Caller:
                 401, "The token is not valid, or not any more. Get another one, or log in again.", headers=_BAD_TOKEN
             )
         return caller
-    token = request.cookies.get(COOKIE)
-    session = doors.session(token) if token else None
+    cookie = request.cookies.get(COOKIE)
+    session = doors.session(cookie) if cookie else None
     if session is None:
         return Caller("nobody", "", None, origin)
     return Caller("session", session.user.name, session.user.role, origin, session_id=session.id)

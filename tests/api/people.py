@@ -8,10 +8,12 @@ from typing import Final
 from api import signed
 from api.auth import COOKIE
 from db.doors import ROLES, Actor, Doors, Origin, Role
+from tests.parts.doors import PASSWORD
+
+__all__ = ["CALLERS", "FROM_OUR_PAGE", "ORIGIN", "PASSWORD", "ROOT", "People", "bearer"]
 
 ORIGIN: Final = Origin("10.1.2.3", "a test")
 ROOT: Final = Actor("root", "admin", ORIGIN)
-PASSWORD: Final = "nine lives of a cat"
 #: What a browser adds to a request from a page of the same server.
 FROM_OUR_PAGE: Final = {"Sec-Fetch-Site": "same-origin"}
 KINDS: Final = ("session", "jwt", "key")

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
-from db.doors import Doors, HashCost
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -23,10 +22,8 @@ from ingest.snapshot import Board, Change, Snapshot, apply
 from ingest.vitals import Vitals, now_ms
 from runtime import Runtime
 from settings import Settings, parse_mqtt_url
+from tests.parts.doors import make_doors
 from tests.parts.ports import free_port
-
-#: Hashes a password in a fraction of a millisecond.
-CHEAP = HashCost(1, 64, 1)
 
 
 @dataclass(slots=True)
@@ -108,19 +105,9 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     vitals.database_connected(DatabaseFacts("SQLite", "3", None))
     address = parse_mqtt_url("mqtt://127.0.0.1:1883")
     worker = IdleWorker(vitals)
-    doors = Doors(database, b"a secret of thirty-two bytes....", cost=CHEAP)
     with (directory / "lock").open("w") as lock:
-        runtime = Runtime(
-            settings=settings,
-            engine=database,
-            doors=doors,
-            board=board,
-            device_address=address,
-            stopping=threading.Event(),
-            _worker=worker,
-            _broker=None,
-            _lock=lock,
-        )
+        doors = make_doors(database, fresh_s=1.0)
+        runtime = Runtime(settings, database, doors, board, address, threading.Event(), worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime
         yield Place(runtime, vitals, board, worker)
         api.dependency_overrides.clear()

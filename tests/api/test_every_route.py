@@ -107,7 +107,7 @@ def test_the_openapi_document_says_the_same(client: TestClient) -> None:
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             who = WHO.get(f"{method.upper()} {path}") or WHO[f"{method.upper()} {path.replace('}/', ':path}/')}"]
-            expected = None if who == "open" else [{"bearer": []}, {"cookie": []}]
+            expected: list[dict[str, list[str]]] | None = None if who == "open" else [{"bearer": []}, {"cookie": []}]
             if who == "reader" or path == "/metrics":
                 expected = [*(expected or []), {}]
             elif who == "device":
