@@ -66,9 +66,9 @@ def _goes_with(session: Session, user: User) -> str:
     return f"{things(len(sessions or []), 'login')} and {things(len(keys or []), 'API key')}"
 
 
-def _do(verb: str, do: Callable[[], object], done: str) -> None:
+def _do(verb: str, do: Callable[[], object], done: str, *, disabled: bool = False) -> None:
     """A button that does it and closes the dialog."""
-    if st.button(verb, type="primary"):
+    if st.button(verb, type="primary", disabled=disabled):
         changed, _ = attempt(do)
         if changed:
             note_done(done)
@@ -90,6 +90,7 @@ def ask_role(name: str) -> None:
         f"Make {markdown(user.name)} {role}",
         lambda: get_runtime().doors.set_role(who, user.name, role),
         f"{user.name} is {role} now.",
+        disabled=role == user.role,
     )
 
 

@@ -143,7 +143,7 @@ def state_of(session: Session | None) -> tuple[int, Role, bool] | None:
 
 
 @st.fragment(run_every=WATCH_S)
-def watch_login(built_for: tuple[int, Role, bool]) -> None:
+def watch_login(built_for: tuple[int, Role, bool] | None) -> None:
     """Build the page anew as soon as its login is no longer what it was built for."""
     if state_of(guard()) != built_for:
         st.rerun()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from typing import Literal
 
 import httpx2
 import pytest
@@ -50,10 +49,6 @@ def doors(server: Server) -> Doors:
     return doors_of(server)
 
 
-def of_main(page: Page, name: str) -> None:
-    expect(page.get_by_test_id("stMain").get_by_text(name, exact=True).first).to_be_visible()
-
-
 def test_an_admin_makes_a_user_who_is_shut_out_again(server: Server, doors: Doors, pages: Pages) -> None:
     page = pages.open()
     come_in(page, server, doors, "the-admin", "/users")
@@ -83,7 +78,7 @@ def test_an_admin_ends_a_login_and_changes_a_role_at_once(server: Server, doors:
     come_in(page, server, doors, "the-admin", "/users")
 
     page.get_by_role("button", name="Change role of bob").click()
-    page.get_by_role("dialog").get_by_text("sees and controls everything").click()
+    page.get_by_role("dialog").get_by_text("admin", exact=True).click()
     page.get_by_role("button", name="Make bob admin").click()
     expect(bobs.get_by_role("link", name="Users")).to_be_visible(timeout=5_000)
     page.get_by_role("button", name="Logins of bob").click()
@@ -129,8 +124,8 @@ def test_the_audit_log_is_searched_exported_and_checked(server: Server, doors: D
     page.get_by_role("button", name="Check the chain").click()
 
     text = download.value.path().read_text(encoding="utf-8")
-    assert len(text.splitlines()) == 2
-    assert "'=HYPERLINK" in text
+    assert ",key.create,\"'=HYPERLINK" in text
+    assert ",login," not in text
     expect(page.get_by_role("status").filter(has_text="and each holds")).to_be_visible()
 
 
@@ -150,9 +145,7 @@ def test_dead_letters_are_replayed_and_deleted_by_an_admin_alone(server: Server,
     page.get_by_role("button", name="Delete 3 messages").click()
 
     expect(page.get_by_role("status").filter(has_text="3 messages deleted.")).to_be_visible()
-    expect(
-        page.get_by_text("No message is kept here now", exact=False).or_(page.get_by_text("could be understood"))
-    ).to_be_visible()
+    expect(page.locator(".sm-letters summary")).to_have_count(0)
     done = [(one.entry.action, one.entry.actor, one.entry.detail) for one in doors.audit(action="dead_letters.")]
     assert done == [
         ("dead_letters.delete", "the-admin", "3 messages"),
@@ -175,15 +168,23 @@ def opened(page: Page, server: Server, doors: Doors, path: str, shown: str) -> N
     expect(page.get_by_role("heading", name=shown, exact=True)).to_have_count(1)
 
 
+def grave(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe finds that is serious."""
+    found = Axe().run(page).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in serious]
+
+
 @SCREENS
-def test_a_phone_needs_no_sideways_scroll_and_no_thin_fingers(
+def test_a_phone_in_the_dark_needs_no_sideways_scroll_and_no_thin_fingers(
     server: Server, doors: Doors, pages: Pages, path: str, shown: str
 ) -> None:
-    page = pages.open(width=390, height=844, touch=True)
+    page = pages.open(width=390, height=844, touch=True, scheme="dark")
     opened(page, server, doors, path, shown)
 
     assert page.evaluate(SIDEWAYS) == []
     assert page.evaluate(SMALL_TARGETS) == []
+    assert grave(page) == []
     if path == "/account":
         page.get_by_role("button", name="Expand sidebar").click()
         expect(page.get_by_role("button", name="Log out")).to_be_in_viewport()
@@ -191,17 +192,11 @@ def test_a_phone_needs_no_sideways_scroll_and_no_thin_fingers(
 
 
 @SCREENS
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_serious_for_axe(
-    server: Server, doors: Doors, pages: Pages, path: str, shown: str, scheme: Literal["light", "dark"]
-) -> None:
-    page = pages.open(scheme=scheme)
+def test_nothing_serious_for_axe_on_a_desk(server: Server, doors: Doors, pages: Pages, path: str, shown: str) -> None:
+    page = pages.open()
     opened(page, server, doors, path, shown)
 
-    found = Axe().run(page).response["violations"]
-
-    grave = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in grave] == []
+    assert grave(page) == []
 
 
 def test_other_peoples_words_are_text_on_every_page(server: Server, doors: Doors, pages: Pages) -> None:
