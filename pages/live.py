@@ -15,6 +15,7 @@ from pages.parts.format import age, count, things
 from pages.parts.hour_chart import panels
 from pages.parts.last_hour import METRICS_READ, read_last_hour
 from pages.parts.live_cards import data_of, show_cards
+from pages.parts.login import check_reader
 from pages.parts.look import ink
 from runtime import get_runtime
 
@@ -37,6 +38,7 @@ def missing_today() -> tuple[int, bool]:
 @st.fragment(run_every=5)
 def show_flow() -> None:
     """How much comes in, and whether something is missing, in one line."""
+    check_reader()
     line = f"{count(get_runtime().health().rates.readings_per_minute)} readings/min"
     try:
         missing, exactly = missing_today()
@@ -50,6 +52,7 @@ def show_flow() -> None:
 @st.fragment(run_every=2)
 def wait_for_first_device() -> None:
     """What will be here, and what to type. The page goes on by itself when a device reports."""
+    check_reader()
     runtime = get_runtime()
     if runtime.board.current.devices:
         st.rerun()
@@ -64,6 +67,7 @@ def wait_for_first_device() -> None:
 @st.fragment(run_every=10)
 def show_last_hour(device: str) -> None:
     """The chart of the chosen device."""
+    check_reader()
     runtime, now, zone = get_runtime(), now_ms(), display_zone()
     try:
         hour = read_last_hour(runtime.engine, device, now)

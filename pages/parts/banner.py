@@ -12,6 +12,7 @@ import streamlit as st
 from ingest.health import Health
 from pages.parts.clock import display_zone, now_ms
 from pages.parts.format import age, moment, things
+from pages.parts.login import check_reader
 from runtime import get_runtime
 
 #: A connection that takes no longer than this to come up is no news.
@@ -91,6 +92,7 @@ def _workers(health: Health, now: int, zone: tzinfo) -> Notice | None:
 @st.fragment(run_every=2)
 def show_notices() -> None:
     """The notices, live. Nothing while all is well."""
+    check_reader()
     now, zone = now_ms(), display_zone()
     found = notices(get_runtime().health(), now, zone)
     if found:

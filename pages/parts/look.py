@@ -9,6 +9,7 @@ import streamlit as st
 
 _HERE: Final = Path(__file__).parent
 MARK: Final = _HERE / "mark.svg"
+_STYLES: Final = ("shapes.css", "look.css", "doors.css")
 
 
 def ink() -> str:
@@ -18,5 +19,5 @@ def ink() -> str:
 
 def apply_look() -> None:
     """Put the style sheet on the page. Call it once a run, before anything is shown."""
-    css = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("shapes.css", "look.css"))
+    css = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)
     st.html(f"<style>{css}</style>")

@@ -1,0 +1,113 @@
+"""Sentences on a page: what was done, what went wrong, and what is shown once and never again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+import streamlit as st
+
+from db.doors import DoorsError
+from db.engine import DatabaseAway
+from pages.parts.words import html
+
+T = TypeVar("T")
+
+_AWAY: Final = (
+    "The database is out of reach, so nothing was changed. The server keeps trying; do it again when it is back."
+)
+#: Longest sentence: a reason that a database or a device gave may be in it.
+_LONGEST: Final = 1_000
+_NOTE: Final = "note"
+_ONCE: Final = "shown once"
+_PAGE: Final = "notes are of"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What became of what was asked for."""
+
+    kind: Literal["done", "problem"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A secret that is shown until somebody says it was taken: what it is, what to do with it, lines to copy."""
+
+    title: str
+    text: str
+    lines: tuple[tuple[str, str], ...]
+
+
+def note_done(text: str) -> None:
+    """Say on the page's next run what was done."""
+    st.session_state[_NOTE] = Note("done", text)
+
+
+def note_problem(text: str) -> None:
+    """Say on the page's next run what went wrong."""
+    st.session_state[_NOTE] = Note("problem", text)
+
+
+def attempt(do: Callable[[], T]) -> tuple[bool, T | None]:
+    """Do it: whether it could be done, and what came of it. What went wrong becomes a sentence for `show_notes`."""
+    st.session_state.pop(_NOTE, None)
+    try:
+        return True, do()
+    except DoorsError as refused:
+        note_problem(str(refused))
+    except DatabaseAway:
+        note_problem(_AWAY)
+    return False, None
+
+
+def take_note() -> str | None:
+    """The sentence for the next run, to be shown at another place."""
+    note: Note | None = st.session_state.pop(_NOTE, None)
+    return None if note is None else note.text
+
+
+def show_once(once: Once) -> None:
+    """Keep a secret on the page until it was taken, or another page is opened."""
+    st.session_state[_ONCE] = once
+
+
+def notes_of_page(path: str) -> bool:
+    """Drop what was said on another page; whether there was one. Call it once a run."""
+    before = st.session_state.get(_PAGE)
+    st.session_state[_PAGE] = path
+    if before in (None, path):
+        return False
+    for name in (_NOTE, _ONCE):
+        st.session_state.pop(name, None)
+    return True
+
+
+def show_notes() -> None:
+    """What was done or went wrong last, and the secret that somebody has to take. Nothing most of the time."""
+    note: Note | None = st.session_state.get(_NOTE)
+    if note is not None:
+        st.html(note_html(note.kind, note.text))
+    once: Once | None = st.session_state.get(_ONCE)
+    if once is None:
+        return
+    with st.container(border=True, key="sm_once"):
+        st.html(f'<h2 class="sm-once-title">{html(once.title)}</h2><p>{html(once.text, _LONGEST)}</p>')
+        for label, line in once.lines:
+            st.html(f'<p class="sm-dim">{html(label)}</p>')
+            st.code(line, language=None, wrap_lines=True)
+        if st.button("I have taken it", key="once_taken"):
+            del st.session_state[_ONCE]
+            st.session_state.pop(_NOTE, None)
+            st.rerun()
+
+
+def note_html(kind: Literal["done", "problem"], text: str) -> str:
+    """A sentence in its frame, as HTML: a problem is read out at once, what was done in its turn."""
+    role, shape = ("status", "online") if kind == "done" else ("alert", "trouble")
+    return (
+        f'<div class="sm-note" role="{role}"><span class="shape {shape}"></span>'
+        f"<span>{html(text, _LONGEST)}</span></div>"
+    )
