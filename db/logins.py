@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from db import engine as database
 from db import sessions, throttle, token_families, tokens, users
 from db.engine import Connection, RefusedRows
 from db.gate import Gate
@@ -49,7 +50,7 @@ class Logins(Gate):
             known = found is not None and found.known_place
             return found, throttle.wait_ms(connection, self._throttle, who, now, known_place=known)
 
-        found, wait = self._read(look)
+        found, wait = database.look_up(self._lookups, look)
         if not wait:
             known = found is not None and found.known_place
             wait = self._write(
