@@ -63,9 +63,12 @@ def _times(values: list[int]) -> pd.Series[pd.Timestamp]:
 
 
 def _wall(times: pd.Series[pd.Timestamp], end: int, zone: tzinfo) -> pd.Series[pd.Timestamp]:
-    """Clock times of the zone, as if they were UTC: Vega knows UTC and the browser's zone, and no other."""
+    """Clock times of the zone, as if they were UTC: Vega knows UTC and the browser's zone, and no other.
+
+    They stay marked as UTC. Times without a zone Streamlit moves by the browser's own.
+    """
     offset = at(end, zone).utcoffset()
-    return (times + pd.Timedelta(offset or 0)).dt.tz_localize(None)
+    return times + pd.Timedelta(offset or 0)
 
 
 @dataclass(frozen=True, slots=True)

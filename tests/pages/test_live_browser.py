@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -113,6 +116,15 @@ def test_a_card_begins_with_the_past_quarter_of_an_hour(own_server: Server, page
     drawn = card(page, "kitchen").locator(".spark path")
     points = "paths => Math.max(0, ...paths.map(path => (path.getAttribute('d') ?? '').split('L').length))"
     assert eventually(lambda: drawn.evaluate_all(points) >= 9, what="a line through nine readings")
+
+
+def test_a_chart_tells_the_time_of_the_browser(server: Server, pages: Pages) -> None:
+    page = pages.open(server.url, timezone="Asia/Kolkata")
+    labels = page.locator("svg.marks .role-axis-label text").filter(has_text=re.compile(r"^\d\d:\d\d$"))
+    expect(labels.first).to_be_visible()
+    now = datetime.now(ZoneInfo("Asia/Kolkata"))
+    past_hour = {f"{now - timedelta(minutes=back):%H:%M}" for back in range(62)}
+    assert set(labels.all_text_contents()) <= past_hour
 
 
 def choose_by_list(page: Page, name: str) -> None:
