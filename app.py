@@ -18,7 +18,9 @@ from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
 from streamlit.starlette import App
 
 import runtime
@@ -85,10 +87,15 @@ def _check_port(host: str, port: int) -> None:
             sys.exit(f"{host}:{port} can't be used: {error.strerror}. Choose another port: make run PORT={port + 1}")
 
 
+def _to_first_page(_request: Request) -> RedirectResponse:
+    """Streamlit keeps its first page at `/` alone, and people type the name that the side bar shows."""
+    return RedirectResponse("./")
+
+
 app = App(
     "pages/navigation.py",
     lifespan=lifespan,
-    routes=[Mount("/api", api)],
+    routes=[Mount("/api", api), Route("/live", _to_first_page)],
     middleware=[Middleware(headers.SecurityHeaders, headers=headers.PAGES)],
 )
 

@@ -46,6 +46,7 @@ def test_it_stores_before_any_visitor_with_one_worker(part_directory: Path) -> N
         ]
         assert found["status"] == "ok"
         assert server.output().count("Connected to the broker") == 1
+        assert server.get("/live").url == f"{server.url}/", "what the side bar shows may be typed"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
