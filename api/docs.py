@@ -61,7 +61,7 @@ class Api(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Around all else, so that the answer to an error nobody foresaw has the headers too."""
-        return headers.SecurityHeaders(super().build_middleware_stack(), headers.API)
+        return headers.SecurityHeaders(super().build_middleware_stack(), headers.API, own_redirects=True)
 
     def _guarded(self, schema: dict[str, Any]) -> None:
         """Write into the document who may call what."""

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -66,11 +67,16 @@ def scripts_in(html: str) -> str:
 
 
 class SecurityHeaders:
-    """Adds headers to each answer that has not set them itself."""
+    """Adds headers to each answer that has not set them itself.
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+    `own_redirects`: nothing here leads elsewhere, so a redirect names the path alone, and not the host and the scheme
+    that the request claims to have come by: a token must not follow it to another host, or out of TLS.
+    """
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str], *, own_redirects: bool = False) -> None:
         self._app = app
         self._headers = dict(headers)
+        self._own_redirects = own_redirects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and add them where an answer begins."""
@@ -83,6 +89,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+                if self._own_redirects and "location" in headers:
+                    headers["location"] = urlsplit(headers["location"])._replace(scheme="", netloc="").geturl()
             await send(message)
 
         await self._app(scope, receive, add)
