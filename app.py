@@ -53,7 +53,7 @@ def check() -> settings_module.Settings:
         settings = settings_module.load()
     except settings_module.SettingsError as error:
         sys.exit(str(error))
-    logging.basicConfig(level=settings.log_level.upper(), format=settings_module.LOG_FORMAT)
+    settings_module.begin_logging(settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # By this, and by this alone, the server decides whose X-Forwarded-For and X-Forwarded-Proto it believes, for pages
     # and API alike. Left out it believes everybody on this machine.
