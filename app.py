@@ -16,7 +16,9 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
+from pathlib import Path
 
+import streamlit
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
@@ -53,7 +55,7 @@ def check() -> settings_module.Settings:
         settings = settings_module.load()
     except settings_module.SettingsError as error:
         sys.exit(str(error))
-    logging.basicConfig(level=settings.log_level.upper(), format=settings_module.LOG_FORMAT)
+    settings_module.begin_logging(settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # By this, and by this alone, the server decides whose X-Forwarded-For and X-Forwarded-Proto it believes, for pages
     # and API alike. Left out it believes everybody on this machine.
@@ -92,11 +94,14 @@ def _to_first_page(_request: Request) -> RedirectResponse:
     return RedirectResponse("./")
 
 
+#: The frame of every page.
+_INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
+
 app = App(
     "pages/navigation.py",
     lifespan=lifespan,
     routes=[Mount("/api", api), Route("/live", _to_first_page)],
-    middleware=[Middleware(headers.SecurityHeaders, headers=headers.PAGES)],
+    middleware=[Middleware(headers.SecurityHeaders, headers=headers.for_pages(_INDEX.read_text(encoding="utf-8")))],
 )
 
 if __name__ == "__main__":
