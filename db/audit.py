@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
@@ -76,7 +77,7 @@ def begin_anew(connection: Connection, key: bytes, entry: Entry) -> int:
     """
     head = _lock_head(connection)
     digest = hashlib.sha256()
-    for recorded in _in_order(connection):
+    for recorded in every(connection):
         _feed(digest, recorded)
     detail = _begin_detail(head.number, digest.hexdigest())
     fresh = replace(entry, action=BEGIN, result="ok", detail=detail)
@@ -133,6 +134,12 @@ def search(  # noqa: PLR0913  # a filter each
     return [_of_row(row) for row in connection.execute(query)]
 
 
+def every(connection: Connection) -> Iterator[Recorded]:
+    """All entries, oldest first, a thousand at a time."""
+    query = select(audit_log).order_by(audit_log.c.number)
+    return (_of_row(row) for row in connection.execute(query, execution_options={"yield_per": 1_000}))
+
+
 def verify(connection: Connection, key: bytes, head: str | None) -> Verdict:
     """Go through the whole log, in a transaction that sees one moment.
 
@@ -142,7 +149,7 @@ def verify(connection: Connection, key: bytes, head: str | None) -> Verdict:
         head: A mac that was noted before, as `verify` told it; it must be among those that are there.
     """
     walk = _Walk(key, head)
-    for recorded in _in_order(connection):
+    for recorded in every(connection):
         walk.take(recorded)
     return walk.verdict(connection.execute(select(audit_head).where(_HEAD)).one_or_none())
 
@@ -217,12 +224,6 @@ def _lock_head(connection: Connection) -> Any:
         connection.execute(insert(audit_head).values(row))
         head = connection.execute(query).one()
     return head
-
-
-def _in_order(connection: Connection) -> Any:
-    query = select(audit_log).order_by(audit_log.c.number)
-    rows = connection.execution_options(yield_per=1_000).execute(query)
-    return (_of_row(row) for row in rows)
 
 
 def _of_row(row: Any) -> Recorded:

@@ -16,15 +16,16 @@ _MOST: Final = 10_000
 class Fresh(Generic[T]):
     """Answers by key, each for `fresh_s` seconds. `clear()` at a change: no answer from before it is kept."""
 
-    def __init__(self, fresh_s: float) -> None:
+    def __init__(self, fresh_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._fresh_s = fresh_s
+        self._clock = clock
         self._lock = threading.Lock()
         self._answers: OrderedDict[str, tuple[float, T]] = OrderedDict()
         self._changes = 0
 
     def get(self, key: str, ask: Callable[[], T]) -> T:
         """What `ask` answers, now or a moment ago. What it raises passes."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             kept = self._answers.get(key)
             changes = self._changes

@@ -20,6 +20,7 @@ from db.fresh import Fresh
 from db.passwords import HashCost, Passwords
 from db.rights import Actor, NotAllowed, Origin, Role
 from db.throttle import Throttle
+from db.tickets import Tickets
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,6 +61,9 @@ class Gate:
         self._throttle = throttle or Throttle()
         self._fresh: Fresh[Any] = Fresh(fresh_s)
         self._audit_key = self.key("audit")
+        self._subjects_key = self.key("login tries")
+        self._tickets = Tickets()
+        self._pruned_at = 0
         self._noted: dict[str, int] = {}
         self._noted_lock = threading.Lock()
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from db import engine as database
 from db import sessions, throttle, token_families, tokens, users
 from db.engine import Connection, RefusedRows
 from db.gate import Gate
@@ -15,46 +12,13 @@ from db.rights import Actor, Origin, SlowDown, Unknown, WrongLogin
 from db.sessions import Session
 from db.users import Credentials, User
 
-_TICKET_S: Final = 60.0
-_MOST_TICKETS: Final = 1_000
 _AGENT_LENGTH: Final = 255
 _ADDRESS_LENGTH: Final = 64
 _NOBODY: Final = "nobody"
 
 
-class Tickets:
-    """Notes that are exchanged for what they stand for, once, within a minute, in this process alone."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._tickets: dict[str, tuple[float, str]] = {}
-
-    def issue(self, for_what: str) -> str:
-        """A new ticket."""
-        ticket = secrets.token_urlsafe(32)
-        now = self._clock()
-        with self._lock:
-            live = {key: kept for key, kept in self._tickets.items() if kept[0] > now}
-            self._tickets = dict(list(live.items())[-(_MOST_TICKETS - 1) :])
-            self._tickets[ticket] = (now + _TICKET_S, for_what)
-        return ticket
-
-    def redeem(self, ticket: str) -> str | None:
-        """What the ticket stands for, which is worth nothing from then on."""
-        with self._lock:
-            until, for_what = self._tickets.pop(ticket, (0.0, ""))
-        return for_what if until > self._clock() else None
-
-
 class Logins(Gate):
     """The part of the doors at which people come in."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._tickets = Tickets()
-        self._subjects_key = self.key("login tries")
-        self._pruned_at = 0
 
     # Passwords
 
@@ -86,7 +50,7 @@ class Logins(Gate):
             known = found is not None and found.known_place
             return found, throttle.wait_ms(connection, self._throttle, who, now, known_place=known)
 
-        found, wait = self._read(look)
+        found, wait = database.look_up(self._lookups, look)
         if not wait:
             known = found is not None and found.known_place
             wait = self._write(

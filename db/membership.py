@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from db import audit, passwords, throttle, users
-from db.audit import Recorded, Result
-from db.engine import Connection, RefusedRows, reading
+from db.audit import Recorded, Result, Verdict
+from db.engine import Connection, RefusedRows, snapshot
 from db.logins import Logins
 from db.rights import ROLES, Actor, BadField, Conflict, NotAllowed, Origin, Role, Unknown
 from db.users import User
@@ -155,10 +156,22 @@ class Membership(Logins):
         """Write to the audit log what is not in the doors' own hands. Raises DatabaseAway."""
         self._record_alone(self._entry(actor.name, actor.origin, action, subject, result, detail))
 
+    def verify_audit(self, head: str | None = None) -> Verdict:
+        """Go through the whole audit log; `head`: a mac that was noted before. Raises DatabaseAway."""
+        with snapshot(self._engine) as connection:
+            return audit.verify(connection, self._audit_key, head)
+
+    def every_entry(self, take: Callable[[Recorded], None]) -> int:
+        """Give `take` all entries of the audit log of one moment, oldest first. Returns how many."""
+        with snapshot(self._engine) as connection:
+            count = 0
+            for count, recorded in enumerate(audit.every(connection), 1):  # noqa: B007  # how many it were
+                take(recorded)
+            return count
+
     def audit_key_fits(self) -> bool:
         """Whether the audit log was begun with the present secret."""
-        with reading(self._engine) as connection:
-            return audit.is_key(connection, self._audit_key)
+        return self._read(lambda connection: audit.is_key(connection, self._audit_key))
 
     def begin_audit_anew(self, actor: Actor) -> int:
         """Begin a new chain in the audit log because the secret was lost. Returns how many entries were before."""

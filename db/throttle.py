@@ -111,7 +111,8 @@ def forgive(connection: Connection, throttle: Throttle, who: Subjects, now_ms: i
     for subject in sorted((who.name, who.address)):
         of = tries.get(subject, _Tries())
         wrong = max(0, of.wrong - theirs)
-        row = {"wrong": wrong, "wait_until": of.wait_until if wrong >= throttle.free else 0}
+        wait = throttle.wait_ms(wrong)
+        row = {"wrong": wrong, "wait_until": min(of.wait_until, now_ms + wait) if wait else 0}
         connection.execute(update(login_tries).where(login_tries.c.subject == subject).values(row))
 
 
