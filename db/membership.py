@@ -9,7 +9,7 @@ from db import audit, passwords, throttle, users
 from db.audit import Recorded, Result, Verdict
 from db.engine import Connection, RefusedRows, snapshot
 from db.logins import Logins
-from db.rights import ROLES, Actor, BadField, Conflict, NotAllowed, Origin, Role, Unknown
+from db.rights import ROLES, Actor, BadField, Conflict, NotAllowed, Origin, Role, Unknown, storable
 from db.users import User
 
 _FIRST: Final = "admin"
@@ -35,6 +35,7 @@ class Membership(Logins):
             Conflict: If the name is taken.
             NotAllowed: If the actor is no admin.
         """
+        self._need(actor, "admin", "user.create", name)
         self._check_new(name, role)
         generated = None if password is not None else passwords.generate()
         stored = self._stored_password(password or generated or "", name, "password")
@@ -53,6 +54,7 @@ class Membership(Logins):
 
     def set_role(self, actor: Actor, name: str, role: Role) -> User:
         """Give a user another role. Raises BadField, Unknown, NotAllowed (also for the last admin)."""
+        self._need(actor, "admin", "user.role", name)
         _check_role(role)
 
         def change(connection: Connection) -> User:
@@ -76,7 +78,7 @@ class Membership(Logins):
 
     def reset_password(self, actor: Actor, name: str) -> str:
         """Give a user a generated password, which is returned, and end all their logins. Raises Unknown, NotAllowed."""
-        self._require(actor, "admin")
+        self._need(actor, "admin", "user.password", name)
         generated = passwords.generate()
         stored = self._passwords.hash(generated)
 
@@ -204,7 +206,7 @@ class Membership(Logins):
 def _there(connection: Connection, name: str, *, lock: bool = False) -> User:
     user = users.find(connection, name, lock=lock)
     if user is None:
-        raise Unknown(f"There is no user {name}.")
+        raise Unknown(f"There is no user {storable(name, 64)}.")
     return user
 
 
