@@ -48,10 +48,10 @@ def _show_password(name: str, password: str, done: str) -> None:
     note_done(done)
 
 
-def _known(name: str) -> User | None:
-    """The user that a button names. The browser may send any name."""
+def _known(number: str) -> User | None:
+    """The user that a button is for, by id. The browser may send anything."""
     _, users = attempt(get_runtime().doors.users)
-    user = next((one for one in users or [] if one.name == name), None)
+    user = next((one for one in users or [] if str(one.id) == number), None)
     if user is None:
         st.html(note_html("problem", take_note() or "There is no such user any more."))
     return user
@@ -76,10 +76,10 @@ def _do(verb: str, do: Callable[[], object], done: str, *, disabled: bool = Fals
 
 
 @st.dialog("Change a role")
-def ask_role(name: str) -> None:
+def ask_role(number: str) -> None:
     """Which role, and what each may do."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
     st.html(f"<p><b>{html(user.name)}</b> is {html(user.role)} now. A change holds at once.</p>")
@@ -95,10 +95,10 @@ def ask_role(name: str) -> None:
 
 
 @st.dialog("Reset a password")
-def ask_reset(name: str) -> None:
+def ask_reset(number: str) -> None:
     """Ask once, and say what goes with it."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
     st.html(
@@ -114,10 +114,10 @@ def ask_reset(name: str) -> None:
 
 
 @st.dialog("Disable a user")
-def ask_disable(name: str) -> None:
+def ask_disable(number: str) -> None:
     """Ask once, and say what goes with it."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
     st.html(
@@ -132,25 +132,28 @@ def ask_disable(name: str) -> None:
     )
 
 
-def enable(name: str) -> None:
+def enable(number: str) -> None:
     """It takes nothing from anybody, so nothing is asked."""
     who = actor_of(check_role("admin"))
-    changed, user = attempt(lambda: get_runtime().doors.set_disabled(who, name, False))
-    if changed and user is not None:
+    user = _known(number)
+    if user is None:
+        return
+    changed, _ = attempt(lambda: get_runtime().doors.set_disabled(who, user.name, False))
+    if changed:
         note_done(f"{user.name} can log in again.")
 
 
 @st.dialog("Active logins", width="large")
-def show_logins(name: str) -> None:
+def show_logins(number: str) -> None:
     """Where this user is logged in, with a way to end each."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
     doors, who = get_runtime().doors, actor_of(session)
-    verb, number = take_act(_LOGINS)
-    if verb == "end" and number.isdecimal():
-        attempt(lambda: doors.end_session(int(number), who))
+    verb, login = take_act(_LOGINS)
+    if verb == "end" and login.isdecimal():
+        attempt(lambda: doors.end_session(int(login), who))
     found, sessions = attempt(lambda: doors.sessions(who, user.name))
     if not found:
         st.html(note_html("problem", take_note() or ""))

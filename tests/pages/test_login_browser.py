@@ -196,9 +196,9 @@ def test_with_require_login_all_nothing_is_shown_to_nobody(part_directory: Path,
         expect(page.get_by_text("Broker")).to_have_count(0)
 
         session_id = come_in(page, server, doors, "the-viewer")
-        expect(page.get_by_text("readings/min")).to_be_visible()
+        expect(page.get_by_text("No device has reported yet")).to_be_visible()
         doors.end_session(session_id, ROOT)
 
         expect(page.get_by_text(ENDED)).to_be_visible(timeout=5_000)
         expect(page.get_by_label("Password", exact=True)).to_be_visible()
-        expect(page.get_by_text("readings/min")).to_have_count(0)
+        expect(page.get_by_text("No device has reported yet")).to_have_count(0)
