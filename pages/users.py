@@ -14,7 +14,7 @@ from pages.parts.clock import display_zone, now_ms
 from pages.parts.format import things
 from pages.parts.login import actor_of, check_role
 from pages.parts.notes import Once, attempt, note_done, note_html, show_notes, show_once, take_note
-from pages.parts.people import ROLE_WORDS, logins_html, users_html
+from pages.parts.people import A_ROLE, ROLE_WORDS, logins_html, users_html
 from pages.parts.words import html, markdown
 from runtime import get_runtime
 
@@ -38,7 +38,7 @@ def show_form() -> None:
     if made and answer is not None:
         user, password = answer
         st.session_state[_FORM] = number + 1
-        _show_password(user.name, password or "", f"{user.name} can log in as {user.role} now.")
+        _show_password(user.name, password or "", f"{user.name} can log in as {A_ROLE[user.role]} now.")
     st.rerun()
 
 
@@ -57,13 +57,18 @@ def _known(number: str) -> User | None:
     return user
 
 
-def _goes_with(session: Session, user: User) -> str:
-    """What of this user stands now, as in "2 logins and 1 API key"."""
+def _ends(session: Session, user: User, *, keys_too: bool) -> str:
+    """What of this user ends, as in "This ends at once: 2 logins, 1 API key."."""
     doors, who = get_runtime().doors, actor_of(session)
     _, sessions = attempt(lambda: doors.sessions(who, user.name))
     _, keys = attempt(lambda: doors.keys(who, user.name))
     take_note()
-    return f"{things(len(sessions or []), 'login')} and {things(len(keys or []), 'API key')}"
+    found = [things(len(sessions), "login")] if sessions else []
+    if keys and keys_too:
+        found.append(things(len(keys), "API key"))
+    if not found:
+        return "They are logged in nowhere now."
+    return f"This ends at once: {', '.join(found)}."
 
 
 def _do(verb: str, do: Callable[[], object], done: str, *, disabled: bool = False) -> None:
@@ -82,14 +87,14 @@ def ask_role(number: str) -> None:
     user = _known(number)
     if user is None:
         return
-    st.html(f"<p><b>{html(user.name)}</b> is {html(user.role)} now. A change holds at once.</p>")
+    st.html(f"<p><b>{html(user.name)}</b> is {A_ROLE[user.role]} now. A change holds at once.</p>")
     captions = [ROLE_WORDS[role] for role in ROLES]
     role: Role = st.radio("Role", ROLES, index=ROLES.index(user.role), captions=captions)
     who = actor_of(session)
     _do(
-        f"Make {markdown(user.name)} {role}",
+        f"Make {markdown(user.name)} {A_ROLE[role]}",
         lambda: get_runtime().doors.set_role(who, user.name, role),
-        f"{user.name} is {role} now.",
+        f"{user.name} is {A_ROLE[role]} now.",
         disabled=role == user.role,
     )
 
@@ -103,7 +108,7 @@ def ask_reset(number: str) -> None:
         return
     st.html(
         f"<p>The password of <b>{html(user.name)}</b> stops working, and a new one is made and shown to you once. "
-        f"Their logins and access tokens end at once. Now they have {_goes_with(session, user)}; keys stay.</p>"
+        f"{_ends(session, user, keys_too=False)} Access tokens end too; API keys stay.</p>"
     )
     if st.button("Reset password", type="primary"):
         who = actor_of(session)
@@ -121,8 +126,8 @@ def ask_disable(number: str) -> None:
     if user is None:
         return
     st.html(
-        f"<p><b>{html(user.name)}</b> can't log in any more, and {_goes_with(session, user)} stop working at once. "
-        "What they did stays in the audit log. You can enable them again; keys work again then.</p>"
+        f"<p><b>{html(user.name)}</b> can't log in any more. {_ends(session, user, keys_too=True)} "
+        "What they did stays in the audit log. You can enable them again; their keys work again then.</p>"
     )
     who = actor_of(session)
     _do(
@@ -143,7 +148,7 @@ def enable(number: str) -> None:
         note_done(f"{user.name} can log in again.")
 
 
-@st.dialog("Active logins", width="large")
+@st.dialog("Active logins", width="medium")
 def show_logins(number: str) -> None:
     """Where this user is logged in, with a way to end each."""
     session = check_role("admin")

@@ -8,7 +8,6 @@ import streamlit as st
 
 from db.doors import Origin
 
-
 #: Streamlit tells nothing of a browser on this machine.
 _HERE: Final = "127.0.0.1"
 

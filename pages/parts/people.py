@@ -18,6 +18,7 @@ ROLE_WORDS: Final[dict[Role, str]] = {
     "operator": "sees everything and controls devices",
     "admin": "sees and controls everything, manages users and dead letters",
 }
+A_ROLE: Final[dict[Role, str]] = {"viewer": "a viewer", "operator": "an operator", "admin": "an admin"}
 _HERE: Final = '<span class="sm-dim">this one</span>'
 _YOU: Final = ' <span class="sm-dim">you</span>'
 

@@ -81,7 +81,12 @@ def test_each_role_logs_in_at_the_page_it_wanted_and_sees_its_own(
 
 
 def test_a_login_stays_over_a_reload_and_in_a_new_tab_and_no_script_can_read_it(server: Server, pages: Pages) -> None:
-    page = logged_in(server, pages, "the-viewer")
+    page = pages.open()
+    planted = "sm_s_" + "A" * 43
+    page.context.add_cookies([{"name": COOKIE, "value": planted, "url": server.url}])
+    page.goto(server.url + "/account")
+    log_in(page, "the-viewer")
+    eventually(lambda: page.evaluate("1") and cookie_of(page) != planted)
     (cookie,) = (one for one in page.context.cookies() if one.get("name") == COOKIE)
     assert (cookie.get("httpOnly"), cookie.get("sameSite"), cookie.get("path")) == (True, "Strict", "/")
     assert page.evaluate("document.cookie.includes('sm_session')") is False
