@@ -10,16 +10,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
+from db.rights import storable
 from db.schema import audit_head, audit_log
 
 Result = Literal["ok", "failed", "refused"]
 #: The action of an entry that begins a new chain, because the key is another.
 BEGIN: Final = "audit.begin"
+_LONGEST_TEXT: Final = 1000
+_LARGEST: Final = 2**63 - 1
 _HEAD: Final = audit_head.c.id == 1
 
 
@@ -76,7 +80,7 @@ def begin_anew(connection: Connection, key: bytes, entry: Entry) -> int:
     """
     head = _lock_head(connection)
     digest = hashlib.sha256()
-    for recorded in _in_order(connection):
+    for recorded in every(connection):
         _feed(digest, recorded)
     detail = _begin_detail(head.number, digest.hexdigest())
     fresh = replace(entry, action=BEGIN, result="ok", detail=detail)
@@ -118,19 +122,32 @@ def search(  # noqa: PLR0913  # a filter each
     query = select(audit_log).order_by(columns.number.desc()).limit(limit)
     if text:
         places = (columns.subject, columns.detail, columns.actor, columns.address)
-        query = query.where(or_(*(func.lower(place).contains(text.lower(), autoescape=True) for place in places)))
+        words = storable(text, _LONGEST_TEXT).lower()
+        query = query.where(or_(*(func.lower(place).contains(words, autoescape=True) for place in places)))
     if actor is not None:
-        query = query.where(func.lower(columns.actor) == actor.lower())
+        query = query.where(func.lower(columns.actor) == storable(actor, _LONGEST_TEXT).lower())
     if action is not None:
+        action = storable(action, _LONGEST_TEXT)
         is_it = columns.action.startswith(action, autoescape=True) if action[-1:] == "." else columns.action == action
         query = query.where(is_it)
     if since is not None:
-        query = query.where(columns.at >= since)
+        query = query.where(columns.at >= _in_range(since))
     if until is not None:
-        query = query.where(columns.at < until)
+        query = query.where(columns.at < _in_range(until))
     if before is not None:
-        query = query.where(columns.number < before)
+        query = query.where(columns.number < _in_range(before))
     return [_of_row(row) for row in connection.execute(query)]
+
+
+def _in_range(number: int) -> int:
+    """A number as the database takes it."""
+    return max(-_LARGEST, min(number, _LARGEST))
+
+
+def every(connection: Connection) -> Iterator[Recorded]:
+    """All entries, oldest first, a thousand at a time."""
+    query = select(audit_log).order_by(audit_log.c.number)
+    return (_of_row(row) for row in connection.execute(query, execution_options={"yield_per": 1_000}))
 
 
 def verify(connection: Connection, key: bytes, head: str | None) -> Verdict:
@@ -142,7 +159,7 @@ def verify(connection: Connection, key: bytes, head: str | None) -> Verdict:
         head: A mac that was noted before, as `verify` told it; it must be among those that are there.
     """
     walk = _Walk(key, head)
-    for recorded in _in_order(connection):
+    for recorded in every(connection):
         walk.take(recorded)
     return walk.verdict(connection.execute(select(audit_head).where(_HEAD)).one_or_none())
 
@@ -219,12 +236,6 @@ def _lock_head(connection: Connection) -> Any:
     return head
 
 
-def _in_order(connection: Connection) -> Any:
-    query = select(audit_log).order_by(audit_log.c.number)
-    rows = connection.execution_options(yield_per=1_000).execute(query)
-    return (_of_row(row) for row in rows)
-
-
 def _of_row(row: Any) -> Recorded:
     entry = Entry(row.at, row.actor, row.address, row.action, row.subject, row.result, row.detail)
     return Recorded(row.number, entry, row.mac)
@@ -256,13 +267,9 @@ def _fitted(entry: Entry) -> Entry:
     """As the table takes it, so that what is read is what the mac covers."""
     return replace(
         entry,
-        actor=_fitted_text(entry.actor, 64),
-        address=_fitted_text(entry.address, 64),
-        action=_fitted_text(entry.action, 32),
-        subject=_fitted_text(entry.subject, 191),
-        detail=_fitted_text(entry.detail, 1000),
+        actor=storable(entry.actor, 64),
+        address=storable(entry.address, 64),
+        action=storable(entry.action, 32),
+        subject=storable(entry.subject, 191),
+        detail=storable(entry.detail, 1000),
     )
-
-
-def _fitted_text(text: str, length: int) -> str:
-    return text.encode(errors="replace").decode().replace("\0", "\ufffd")[:length]

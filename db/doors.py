@@ -28,6 +28,7 @@ from db.rights import (
     SlowDown,
     Unknown,
     WrongLogin,
+    storable,
 )
 from db.sessions import Session
 from db.throttle import Throttle
@@ -60,6 +61,7 @@ FAMILY_MS: Final = 7 * 86_400_000
 _KEYS_A_USER: Final = 100
 _NAME_LENGTH: Final = 64
 _ADDRESS_LENGTH: Final = 64
+_FAMILY: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _LEVEL: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 #: A device, or a site and its device.
 _DEVICE: Final = re.compile(f"{_LEVEL}(/{_LEVEL})?", re.ASCII)
@@ -138,9 +140,9 @@ class Doors(Membership):
         """Take a device's token back. Raises Unknown if it has none, NotAllowed."""
 
         def revoke(connection: Connection) -> None:
-            device_id = devices.ids(connection, [device]).get(device)
-            if device_id is None or not device_tokens.remove(connection, device_id):
-                raise Unknown(f"The device {device} has no token.")
+            known = devices.ids(connection, [device]) if _DEVICE.fullmatch(device) else {}
+            if device not in known or not device_tokens.remove(connection, known[device]):
+                raise Unknown(f"The device {storable(device, 191)} has no token.")
 
         self._change(actor, "device_token.revoke", device, revoke, needs="admin")
 
@@ -167,7 +169,7 @@ class Doors(Membership):
             WrongLogin: If meanwhile the user was disabled or got another password.
         """
         now = self._clock()
-        address = origin.address[:_ADDRESS_LENGTH]
+        address = storable(origin.address, _ADDRESS_LENGTH)
         family = Family(_drawn(), user, _drawn(), now, now + FAMILY_MS, address)
 
         def add(connection: Connection) -> None:
@@ -185,6 +187,8 @@ class Doors(Membership):
 
         A refresh token that was exchanged before is in two hands: that ends the login, and is recorded.
         """
+        if not _FAMILY.fullmatch(family):
+            return None
         now = self._clock()
 
         def exchange(connection: Connection) -> tuple[User, str] | None:
@@ -209,6 +213,8 @@ class Doors(Membership):
 
     def end_family(self, family: str, origin: Origin) -> None:
         """End a login at the API; harmless if it ended before."""
+        if not _FAMILY.fullmatch(family):
+            return
 
         def end(connection: Connection) -> None:
             token_families.lock(connection, family)
@@ -221,7 +227,7 @@ class Doors(Membership):
 
     def user_of_family(self, family: str) -> User | None:
         """Whose login at the API this is, None once it ended, expired, or the user is disabled."""
-        if len(family) > _NAME_LENGTH:
+        if not _FAMILY.fullmatch(family):
             return None
         found: Family | None = self._look_up(f"family {family}", lambda c: token_families.find(c, family))
         if found is None or found.user.disabled or found.expires_at <= self._clock():

@@ -116,7 +116,7 @@ def _connect_args(timeout_s: float, lock_wait_s: int) -> dict[str, Any]:
 
 
 def lookups(engine: Engine) -> Engine:
-    """An engine beside `engine` for `look_up`: on MySQL a statement costs one round trip, where `reading` takes four.
+    """An engine beside `engine` for `look_up`: on MySQL a statement costs one round trip, while `reading` adds three.
 
     On SQLite it is `engine` itself.
     """
@@ -136,9 +136,9 @@ def lookups(engine: Engine) -> Engine:
 
 
 def look_up(engine: Engine, what: Callable[[Connection], T]) -> T:
-    """Read by a single statement, on an engine made by `lookups`. Raises DatabaseAway.
+    """Read by statements of which each sees its own moment, on an engine made by `lookups`. Raises DatabaseAway.
 
-    A connection that the server closed while it lay idle is found out by this statement, which is sent once more then.
+    A connection that the server closed while it lay idle is found out only now, and all is asked once more then.
     """
     with translated_errors():
         try:

@@ -124,14 +124,22 @@ class Gate:
             self._record(connection, self._entry(actor.name, actor.origin, action, subject, "ok", detail))
             return result
 
+        self._need(actor, needs, action, subject)
         try:
-            self._require(actor, needs)
             return self._write(recorded)
         except NotAllowed as refusal:
             self._record_alone(self._entry(actor.name, actor.origin, action, subject, "refused", str(refusal)))
             raise
         finally:
             self._fresh.clear()
+
+    def _need(self, actor: Actor, role: Role, action: str, subject: str) -> None:
+        """Raises NotAllowed, and records it."""
+        try:
+            self._require(actor, role)
+        except NotAllowed as refusal:
+            self._record_alone(self._entry(actor.name, actor.origin, action, subject, "refused", str(refusal)))
+            raise
 
     @staticmethod
     def _require(actor: Actor, role: Role) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 
 from db import users
-from db.schema import api_keys
+from db.schema import LARGEST_ID, api_keys
 from db.schema import users as users_table
 from db.users import User
 
@@ -56,6 +56,8 @@ def by_digest(connection: Connection, digest: str) -> ApiKey | None:
 
 def by_id(connection: Connection, key_id: int) -> ApiKey | None:
     """The key with this id."""
+    if not 0 < key_id < LARGEST_ID:
+        return None
     row = connection.execute(_QUERY.where(api_keys.c.id == key_id)).one_or_none()
     return None if row is None else _of_row(row)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from db import engine as database
 from db import sessions, throttle, token_families, tokens, users
 from db.engine import Connection, RefusedRows
 from db.gate import Gate
-from db.rights import Actor, Origin, SlowDown, Unknown, WrongLogin
+from db.rights import Actor, Origin, SlowDown, Unknown, WrongLogin, storable
 from db.sessions import Session
 from db.users import Credentials, User
 
@@ -49,7 +50,7 @@ class Logins(Gate):
             known = found is not None and found.known_place
             return found, throttle.wait_ms(connection, self._throttle, who, now, known_place=known)
 
-        found, wait = self._read(look)
+        found, wait = database.look_up(self._lookups, look)
         if not wait:
             known = found is not None and found.known_place
             wait = self._write(
@@ -93,7 +94,7 @@ class Logins(Gate):
         """
         token = tokens.draw(tokens.SESSION)
         now = self._clock()
-        address, agent = origin.address[:_ADDRESS_LENGTH], _stored(origin.agent)[:_AGENT_LENGTH]
+        address, agent = storable(origin.address, _ADDRESS_LENGTH), storable(origin.agent, _AGENT_LENGTH)
         session = Session(0, user, now, now, now + self._session_ms, address, agent)
 
         def add(connection: Connection) -> int:
@@ -154,7 +155,7 @@ class Logins(Gate):
             self._require(actor, "admin")
         user = self._read(lambda connection: users.find(connection, name))
         if user is None:
-            raise Unknown(f"There is no user {name}.")
+            raise Unknown(f"There is no user {storable(name, 64)}.")
         return user
 
     def _end_all(self, connection: Connection, user: User, keep_session: int | None = None) -> None:
@@ -171,8 +172,3 @@ class Logins(Gate):
     def redeem_ticket(self, ticket: str) -> str | None:
         """The token that the ticket stands for, None if it was used, is too old, or was never issued."""
         return self._tickets.redeem(ticket)
-
-
-def _stored(text: str) -> str:
-    """As every database takes it."""
-    return text.encode(errors="replace").decode().replace("\0", "\ufffd")

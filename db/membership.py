@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from db import audit, passwords, throttle, users
-from db.audit import Recorded, Result
-from db.engine import Connection, RefusedRows, reading
+from db.audit import Recorded, Result, Verdict
+from db.engine import Connection, RefusedRows, snapshot
 from db.logins import Logins
-from db.rights import ROLES, Actor, BadField, Conflict, NotAllowed, Origin, Role, Unknown
+from db.rights import ROLES, Actor, BadField, Conflict, NotAllowed, Origin, Role, Unknown, storable
 from db.users import User
 
 _FIRST: Final = "admin"
@@ -34,6 +35,7 @@ class Membership(Logins):
             Conflict: If the name is taken.
             NotAllowed: If the actor is no admin.
         """
+        self._need(actor, "admin", "user.create", name)
         self._check_new(name, role)
         generated = None if password is not None else passwords.generate()
         stored = self._stored_password(password or generated or "", name, "password")
@@ -52,6 +54,7 @@ class Membership(Logins):
 
     def set_role(self, actor: Actor, name: str, role: Role) -> User:
         """Give a user another role. Raises BadField, Unknown, NotAllowed (also for the last admin)."""
+        self._need(actor, "admin", "user.role", name)
         _check_role(role)
 
         def change(connection: Connection) -> User:
@@ -75,7 +78,7 @@ class Membership(Logins):
 
     def reset_password(self, actor: Actor, name: str) -> str:
         """Give a user a generated password, which is returned, and end all their logins. Raises Unknown, NotAllowed."""
-        self._require(actor, "admin")
+        self._need(actor, "admin", "user.password", name)
         generated = passwords.generate()
         stored = self._passwords.hash(generated)
 
@@ -155,10 +158,22 @@ class Membership(Logins):
         """Write to the audit log what is not in the doors' own hands. Raises DatabaseAway."""
         self._record_alone(self._entry(actor.name, actor.origin, action, subject, result, detail))
 
+    def verify_audit(self, head: str | None = None) -> Verdict:
+        """Go through the whole audit log; `head`: a mac that was noted before. Raises DatabaseAway."""
+        with snapshot(self._engine) as connection:
+            return audit.verify(connection, self._audit_key, head)
+
+    def every_entry(self, take: Callable[[Recorded], None]) -> int:
+        """Give `take` all entries of the audit log of one moment, oldest first. Returns how many."""
+        with snapshot(self._engine) as connection:
+            count = 0
+            for count, recorded in enumerate(audit.every(connection), 1):  # noqa: B007  # how many it were
+                take(recorded)
+            return count
+
     def audit_key_fits(self) -> bool:
         """Whether the audit log was begun with the present secret."""
-        with reading(self._engine) as connection:
-            return audit.is_key(connection, self._audit_key)
+        return self._read(lambda connection: audit.is_key(connection, self._audit_key))
 
     def begin_audit_anew(self, actor: Actor) -> int:
         """Begin a new chain in the audit log because the secret was lost. Returns how many entries were before."""
@@ -191,7 +206,7 @@ class Membership(Logins):
 def _there(connection: Connection, name: str, *, lock: bool = False) -> User:
     user = users.find(connection, name, lock=lock)
     if user is None:
-        raise Unknown(f"There is no user {name}.")
+        raise Unknown(f"There is no user {storable(name, 64)}.")
     return user
 
 

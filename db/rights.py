@@ -31,6 +31,11 @@ class Actor:
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
+def storable(text: str, length: int) -> str:
+    """Text from outside as every database takes it: no half characters, no NUL, no more than `length` characters."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")[:length]
+
+
 class DoorsError(Exception):
     """Something was not done. The text is a sentence for a person. The tree: all that follow."""
 

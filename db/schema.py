@@ -42,6 +42,8 @@ _TABLE: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 #: A row id that counts up. SQLite does so for INTEGER alone.
 RowId = BigInteger().with_variant(Integer, "sqlite")
+#: Greater ones are nobody's, and no database takes them.
+LARGEST_ID = 2**63
 
 
 class Name(String):

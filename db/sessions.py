@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from db import users
-from db.schema import sessions
+from db.schema import LARGEST_ID, sessions
 from db.schema import users as users_table
 from db.users import User
 
@@ -64,6 +64,8 @@ def by_digest(connection: Connection, digest: str) -> Session | None:
 
 def by_id(connection: Connection, session_id: int) -> Session | None:
     """The one with this id, be it expired or its user disabled."""
+    if not 0 < session_id < LARGEST_ID:
+        return None
     row = connection.execute(_QUERY.where(sessions.c.id == session_id)).one_or_none()
     return None if row is None else _of_row(row)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from db.rights import storable
 from db.schema import login_places, login_tries
 from db.statements import upsert
 
@@ -53,7 +54,12 @@ class Subjects:
     def of(cls, key: bytes, name: str, place: str) -> Subjects:
         """Those of a login as `name` from `place`."""
         parts = (("name", name), ("address", place), ("both", f"{place} {name}"))
-        return cls(*(hmac.new(key, f"{kind} {text}".encode(), hashlib.sha256).hexdigest() for kind, text in parts))
+        return cls(
+            *(
+                hmac.new(key, f"{kind} {text}".encode(errors="replace"), hashlib.sha256).hexdigest()
+                for kind, text in parts
+            )
+        )
 
     def every(self) -> tuple[str, str, str]:
         """All three, in the order in which rows are locked."""
@@ -72,7 +78,7 @@ def place_of(address: str) -> str:
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
-        return address[:64]
+        return storable(address, 64)
     if isinstance(ip, IPv4Address):
         return str(ip)
     return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))
@@ -111,7 +117,8 @@ def forgive(connection: Connection, throttle: Throttle, who: Subjects, now_ms: i
     for subject in sorted((who.name, who.address)):
         of = tries.get(subject, _Tries())
         wrong = max(0, of.wrong - theirs)
-        row = {"wrong": wrong, "wait_until": of.wait_until if wrong >= throttle.free else 0}
+        wait = throttle.wait_ms(wrong)
+        row = {"wrong": wrong, "wait_until": min(of.wait_until, now_ms + wait) if wait else 0}
         connection.execute(update(login_tries).where(login_tries.c.subject == subject).values(row))
 
 

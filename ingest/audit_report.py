@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from db.account import Missing
+from db.terminal import clock, shown
 from ingest.audit import Audit, Silent
 from ingest.health import Account, Counts
-from ingest.letters import clock, shown
 from ingest.placement import OWN_BOOT
 from ingest.published import Comparison, Sent
 

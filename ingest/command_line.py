@@ -17,6 +17,7 @@ import settings as settings_module
 from db import dead_letters
 from db import engine as database
 from db.dead_letters import Selection
+from db.terminal import parse_moment, shown
 from ingest import audit as account_audit
 from ingest import audit_report, letters, published
 from ingest.replay import Replay, Replayed, decode
@@ -101,7 +102,7 @@ def replay(  # noqa: PLR0913, PLR0917  # an option each
 
 def _before(text: str | None) -> int | None:
     try:
-        return None if text is None else letters.parse_before(text, now_ms())
+        return None if text is None else parse_moment(text, now_ms())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--before") from error
 
@@ -163,7 +164,7 @@ def _replay(settings: Settings, engine: database.Engine, ids: Sequence[int]) -> 
 
 
 def _stays(letter_id: int, topic: str, problem: str) -> str:
-    return f"{letter_id}  {letters.shown(topic)}  stays: {letters.shown(problem, 1000)}"
+    return f"{letter_id}  {shown(topic)}  stays: {shown(problem, 1000)}"
 
 
 def _letters(count: int) -> str:

@@ -1,43 +1,20 @@
-"""Dead letters for a terminal: which are meant, how they read, and how they are exported."""
+"""Dead letters for a terminal: how they read, and how they are exported."""
 
 from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TextIO
 
 from db import dead_letters
 from db.dead_letters import StoredDeadLetter
 from db.engine import Engine, reading, writing
 from db.statements import in_chunks
+from db.terminal import clock, shown
 
 #: Letters that are in memory at once: each holds at most 64 KiB.
 _AT_ONCE: Final = 200
-_BACK: Final = re.compile(r"-(\d{1,6})([smhdw])")
-_MILLISECONDS: Final = re.compile(r"\d{1,16}")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def parse_before(text: str, now: int) -> int:
-    """UTC ms of an ISO 8601 time (UTC where it names no zone), of UTC ms, or of one back from `now` such as `-7d`.
-
-    Raises:
-        ValueError: With what is allowed.
-    """
-    if back := _BACK.fullmatch(text):
-        return now - timedelta(**{_UNITS[back[2]]: int(back[1])}) // timedelta(milliseconds=1)
-    if _MILLISECONDS.fullmatch(text):
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is no time; allowed: 2026-11-23T10:00:00Z, UTC milliseconds, or back from now such as -7d"
-        ) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def read(engine: Engine, ids: Sequence[int]) -> Iterator[StoredDeadLetter]:
@@ -91,17 +68,3 @@ def line(stored: StoredDeadLetter) -> str:
     return (
         f"{stored.id}  {clock(letter.received_at)}  {shown(letter.topic)}  {letter.size} B{cut}  {shown(letter.reason)}"
     )
-
-
-def shown(text: str, limit: int = 200) -> str:
-    """The text with what a terminal might act upon written as its code."""
-    cut = "\N{HORIZONTAL ELLIPSIS}" if len(text) > limit else ""
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text[:limit]) + cut
-
-
-def clock(ms: int) -> str:
-    """UTC ms as ISO 8601 to the second; a year that Python can't show as the bare number."""
-    try:
-        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (ValueError, OverflowError, OSError):
-        return f"{ms} ms"
