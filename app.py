@@ -16,7 +16,9 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
+from pathlib import Path
 
+import streamlit
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 from streamlit.starlette import App
@@ -85,11 +87,14 @@ def _check_port(host: str, port: int) -> None:
             sys.exit(f"{host}:{port} can't be used: {error.strerror}. Choose another port: make run PORT={port + 1}")
 
 
+#: The frame of every page.
+_INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
+
 app = App(
     "pages/navigation.py",
     lifespan=lifespan,
     routes=[Mount("/api", api)],
-    middleware=[Middleware(headers.SecurityHeaders, headers=headers.PAGES)],
+    middleware=[Middleware(headers.SecurityHeaders, headers=headers.for_pages(_INDEX.read_text(encoding="utf-8")))],
 )
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class Who:
             return caller
         if not any(one.lets_in(caller) for one in self.allowed):
             raise self._refusal(caller)
-        if caller.kind == "session" and request.method not in _SAFE:
+        if caller.kind == "session" and not (request.method in _SAFE and _may_ask_by_cookie(request)):
             require_same_origin(request)
         return caller
 
@@ -212,13 +212,21 @@ def still_admitted(runtime: Runtime, request: Request) -> bool:
 
 
 def require_same_origin(request: Request) -> None:
-    """Raise ProblemError 403 unless the request comes from a page of ours: a browser adds the cookie by itself."""
+    """Raise ProblemError 403 unless the request comes from a page of ours: a browser adds the cookie by itself.
+
+    Another port of this machine is another origin and the same site, so SameSite=Strict alone does not say it.
+    """
     site = request.headers.get("sec-fetch-site")
     if site is None:  # browsers leave it out where there is no TLS
         page = urlsplit(request.headers.get("origin", "")).netloc
         site = "same-origin" if page and page == request.headers.get("host") else "cross-site"
     if site != "same-origin":
-        raise ProblemError(403, "With a cookie this is only possible from a page of this server.")
+        raise ProblemError(403, "By cookie this is only possible from a page of this server.")
+
+
+def _may_ask_by_cookie(request: Request) -> bool:
+    """Whether no other site's page makes the browser ask. It could not read the answer, but make us do the work."""
+    return request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
 
 def is_from_here(request: Request) -> bool:

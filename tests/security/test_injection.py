@@ -135,6 +135,14 @@ def test_a_form_of_another_site_is_no_json(people: People, client: TestClient) -
         assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "testserver@evil.example", "[::1]", "x/y", "x\\y"])
+def test_a_redirect_leads_to_no_host_that_the_request_names(client: TestClient, host: str) -> None:
+    for path in ("/api/users", "/api/devices/a//evil.example/b"):
+        answer = client.get(path, headers={"Host": host}, follow_redirects=False)
+        assert answer.headers["location"] == f"{path}/"
+    assert client.get("/api/series?device=", headers={"Host": host}).url.path == "/api/series/"
+
+
 def test_log_lines_can_not_be_forged(
     here: Place, client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
