@@ -32,11 +32,12 @@ from db.doors import Doors
 from ingest import heap
 from ingest.follower import Follower, FollowerSettings
 from ingest.health import Health
+from ingest.http_readings import HttpReadings
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.service import Service
 from ingest.snapshot import Board, Snapshot
 from ingest.vitals import Vitals, now_ms
-from ingest.worker import make_service
+from ingest.worker import make_http_readings, make_service
 from settings import MqttAddress, Settings, SettingsError, mask_password, parse_mqtt_url, secret_key
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Runtime:
     engine: database.Engine
     doors: Doors
     board: Board
+    http_readings: HttpReadings
     device_address: MqttAddress
     stopping: threading.Event
     _worker: Worker
@@ -97,7 +99,7 @@ class Runtime:
 
     def health(self) -> Health:
         """How the worker, the broker and the database are, from memory."""
-        return self._worker.health()
+        return self.http_readings.joined_to(self._worker.health())
 
     def announce_stop(self) -> None:
         """Tell open streams that the server is about to end. Quick; called from a signal handler."""
@@ -105,8 +107,9 @@ class Runtime:
         self.board.notify()
 
     def start(self) -> None:
-        """Start the worker, the demo devices, and the threads that look after the children and the first admin."""
+        """Start the worker, what takes readings by HTTP, the demo devices, and the threads that look after the rest."""
         self._worker.start()
+        self.http_readings.start()
         self._porter = threading.Thread(target=self._open_doors, name="porter", daemon=True)
         self._porter.start()
         self._caretaker = threading.Thread(target=self._look_after_children, name="caretaker", daemon=True)
@@ -121,6 +124,7 @@ class Runtime:
         if self._caretaker is not None:
             self._caretaker.join()
         _end_child(self._demo)
+        self.http_readings.stop(timeout_s=0.5)
         self._worker.stop(_DRAIN_S if self._broker is not None else 0.0, timeout_s=2.5)
         if self._broker is not None:
             self._broker.stop()
@@ -244,8 +248,9 @@ def start_runtime(settings: Settings) -> Runtime:
     worker = _worker(
         settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
     )
+    taking = make_http_readings(settings, engine, board, vitals)
     heap.settle()
-    runtime = Runtime(settings, engine, doors, board, device_address, threading.Event(), worker, embedded, lock)
+    runtime = Runtime(settings, engine, doors, board, taking, device_address, threading.Event(), worker, embedded, lock)
     runtime.start()
     return runtime
 

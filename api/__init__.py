@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from api import audit, devices, docs, health, keys, live, metrics, problems, readings, sessions, tokens, users
+from api import (
+    audit,
+    dead_letters,
+    devices,
+    docs,
+    health,
+    http_readings,
+    keys,
+    limits,
+    live,
+    metrics,
+    problems,
+    readings,
+    sessions,
+    tokens,
+    users,
+)
 
 #: The application that app.py mounts.
 api = docs.Api()
 problems.install(api)
-for _room in (readings, devices, health, metrics, live, tokens, sessions, keys, users, audit):
+api.add_middleware(limits.Limits)
+for _room in (
+    readings,
+    http_readings,
+    devices,
+    health,
+    metrics,
+    live,
+    tokens,
+    sessions,
+    keys,
+    users,
+    audit,
+    dead_letters,
+):
     api.include_router(_room.router)

@@ -124,9 +124,10 @@ def described(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _answer(
+def answer(
     status: int, detail: str, errors: list[FieldError] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
+    """A problem as it goes out."""
     problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or None)
     return Response(problem.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
@@ -134,7 +135,7 @@ def _answer(
 def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)  # noqa: S101 - it is registered for this class
     headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else {}
-    return _answer(error.status, error.detail, error.errors, headers | error.headers)
+    return answer(error.status, error.detail, error.errors, headers | error.headers)
 
 
 def _kept_shut(request: Request, error: Exception) -> Response:
@@ -152,7 +153,7 @@ def _invalid(_request: Request, error: Exception) -> Response:
         FieldError(field=".".join(str(part) for part in one["loc"][1:]), detail=_sentence(one["msg"]))
         for one in error.errors()
     ]
-    return _answer(422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors)
+    return answer(422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors)
 
 
 def _sentence(message: str) -> str:
@@ -167,10 +168,10 @@ def _http(request: Request, error: Exception) -> Response:
         detail = f"There is nothing at {request.url.path}. What there is stands at {request.scope['root_path']}/docs."
     elif error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}."
-    return _answer(error.status_code, detail, headers=error.headers)
+    return answer(error.status_code, detail, headers=error.headers)
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:
     # Quoted: a path and an error may hold what a terminal would obey, and what looks like a line of its own.
     log.error("%s %a failed and was answered with 500: %a", request.method, request.url.path, str(error))
-    return _answer(500, "The server made a mistake. Its log says which; the worker goes on storing.")
+    return answer(500, "The server made a mistake. Its log says which; the worker goes on storing.")

@@ -82,9 +82,11 @@ def store(connection: Connection, letters: Sequence[DeadLetter]) -> None:
         connection.execute(insert(dead_letters), rows)
 
 
-def newest(connection: Connection, limit: int) -> list[StoredDeadLetter]:
-    """The newest letters, newest first."""
+def newest(connection: Connection, limit: int, before: int | None = None) -> list[StoredDeadLetter]:
+    """The newest letters, newest first; those older than the one with the id `before`, to read on."""
     query = select(dead_letters).order_by(dead_letters.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(dead_letters.c.id < before)
     return [_stored(row) for row in connection.execute(query)]
 
 

@@ -103,18 +103,19 @@ class Follower:
                     if time.monotonic() >= rest_at:
                         changes += self._rest(connection)
                         rest_at = time.monotonic() + self._settings.rest_s
-                # `latest` has a series' newest value of each second: how many there were it doesn't tell.
-                changed = apply(self._board.current, changes, every_reading=False)
-                if changed is not self._board.current:
-                    self._board.swap(changed)
+                self._show(changes)
         except DatabaseAway as away:
             self._vitals.database_lost(str(away))
+
+    def _show(self, changes: list[Change]) -> None:
+        # `latest` has a series' newest value of each second: how many there were it doesn't tell.
+        self._board.update(lambda current: apply(current, changes, every_reading=False))
 
     def _open(self) -> None:
         migrations.apply(self._engine)
         with reading(self._engine) as connection:
             self._vitals.database_connected(facts(connection))
-            self._board.swap(restore.snapshot(connection, self._board.current, now_ms()))
+            self._board.update(lambda current: restore.snapshot(connection, current, now_ms()))
         self._received_from = max(
             (
                 series.received_at

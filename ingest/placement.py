@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from db import readings, receipts
 from db.account import SeenRange, Tally
@@ -23,8 +23,9 @@ from ingest.snapshot import ReadingChange
 
 #: Marks a boot label that we made up for a device that sends none. No device can send it: '~' is followed by ms.
 OWN_BOOT: Final = "~"
-#: Where a count of readings or messages keeps what.
-_STORED, _DUPLICATE, _REJECTED = range(3)
+#: Where a count of readings or messages keeps what; the last is a part of the rejected.
+_STORED, _DUPLICATE, _REJECTED, _CONFLICTS = range(4)
+_OUTCOMES: Final[tuple[Literal["stored", "duplicate", "rejected"], ...]] = ("stored", "duplicate", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,21 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one message and of so many of its readings, with the sentences of its dead letter.
+
+    `conflicts`: how many of the rejected contradict a value that was stored first.
+    """
+
+    outcome: Literal["stored", "duplicate", "rejected"]
+    stored: int
+    duplicate: int
+    rejected: int
+    conflicts: int
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """Where everything of a batch goes. `rows` and `new` are the readings that go in, one by one the same."""
 
@@ -64,6 +80,8 @@ class Placed:
     tally: Tally
     #: Keys whose time is ours: where they are taken, the next free ms is used.
     own_time: frozenset[readings.Key]
+    #: One a message, in order of arrival, where they were asked for.
+    verdicts: Sequence[Verdict] = ()
 
 
 def place(
@@ -72,6 +90,8 @@ def place(
     boots: Mapping[int, Boot],
     latest: Mapping[int, float],
     known: Known | None,
+    *,
+    verdicts: bool = False,
 ) -> Placed:
     """Place a batch, in order of arrival.
 
@@ -81,13 +101,17 @@ def place(
         boots: Present starts, by device id, of devices that send no `boot`.
         latest: Newest value by series id, for retained messages that carry no time.
         known: Rows that are there already; None on the first try, which takes every key for free.
+        verdicts: Whether to tell what became of each message, which takes longer.
 
     Raises:
         KeyError: If a device or series has no number.
     """
     work = _Work(ids, latest, known or Known(), dict(boots))
+    told: list[Verdict] = []
     for decoded in batch:
-        if known is not None or not work.take_plain(decoded):
+        if verdicts:
+            told.append(work.take(decoded))
+        elif known is not None or not work.take_plain(decoded):
             work.take(decoded)
     return Placed(
         work.rows,
@@ -98,6 +122,7 @@ def place(
         {device: boot for device, boot in work.boots.items() if boots.get(device) != boot},
         Tally(*work.messages, *work.readings),
         frozenset(work.own_time),
+        told,
     )
 
 
@@ -138,9 +163,9 @@ class _Work:
         self.readings[_STORED] += len(values)
         return True
 
-    def take(self, decoded: Decoded) -> None:
+    def take(self, decoded: Decoded) -> Verdict:
         """Place one message: its readings, its place in the account, its dead letter."""
-        counts = [0, 0, decoded.rejected]
+        counts = [0, 0, decoded.rejected, 0]
         problems = list(decoded.problems)
         for sample in decoded.samples:
             self._sample(sample, decoded.message, counts, problems)
@@ -151,8 +176,8 @@ class _Work:
         else:
             verdict = _REJECTED
         self.messages[verdict] += 1
-        for place_of, count in enumerate(counts):
-            self.readings[place_of] += count
+        for place_of in (_STORED, _DUPLICATE, _REJECTED):
+            self.readings[place_of] += counts[place_of]
         if problems and verdict != _DUPLICATE:  # of a duplicate, the first left its letter
             message = decoded.message
             reason = "; ".join(problems)
@@ -160,6 +185,8 @@ class _Work:
             self.dead_letters.append(
                 DeadLetter(at, topic, payload, size, reason, message.retained, counts[_STORED], counts[_DUPLICATE])
             )
+        stored, duplicate, rejected, conflicts = counts
+        return Verdict(_OUTCOMES[verdict], stored, duplicate, rejected, conflicts, tuple(problems))
 
     def _sample(self, sample: Sample, message: Message, counts: list[int], problems: list[str]) -> None:
         """Place the sample's readings and count what became of them."""
@@ -241,6 +268,7 @@ class _Work:
                 which = f"{metric}: {value!r} at {_clock(ts)}"
                 problems.append(f"{which} contradicts {there!r}, which was stored first and stays")
                 counts[_REJECTED] += 1
+                counts[_CONFLICTS] += 1
 
     def _at_our_time(self, sample: Sample, device_id: int, received_at: int, counts: list[int]) -> None:
         for metric, value in sample.values:

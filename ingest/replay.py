@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from msgspec import structs
 
 from db import account, dead_letters, devices
-from db.account import Tally
 from db.dead_letters import DeadLetter, StoredDeadLetter
 from db.engine import Connection, DatabaseAway, Engine, reading, writing
 from db.readings import Sample
@@ -23,8 +22,9 @@ from ingest.dialects import native
 from ingest.dialects.decoded import Decoded
 from ingest.message import Message
 from ingest.placement import Placed
+from ingest.snapshot import Change
 from ingest.vitals import now_ms
-from ingest.writer import Writer
+from ingest.writer import Outcome, Writer
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,20 @@ class Replayed:
 
 
 class Replay:
-    """Replays letters as a worker of its own, beside the one that receives. One thread uses it."""
+    """Replays letters as a worker of its own, beside the one that receives. One thread uses it.
 
-    def __init__(self, engine: Engine, worker: str, root: str, largest_payload: int) -> None:
+    `show` is told what changed with each message that was stored.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        worker: str,
+        root: str,
+        largest_payload: int,
+        show: Callable[[tuple[Change, ...]], None] | None = None,
+    ) -> None:
+        self._show = show
         self._engine = engine
         self._worker, self._token = worker, secrets.token_hex(8)
         self._root, self._largest_payload = root, largest_payload
@@ -87,23 +98,25 @@ class Replay:
         self._in_hand, self._stays = stored, ""
         topic = stored.letter.topic
         try:
-            tally = self._until_stored(decoded)
+            outcome = self._until_stored(decoded)
         except LetterGone:
             self._writer.load()  # it holds the message as one to try again
             return Replayed(stored.id, topic, "gone")
+        if self._show is not None and outcome.changes:
+            self._show(outcome.changes)
         if self._stays:
             return Replayed(stored.id, topic, "stays", self._stays)
-        return Replayed(stored.id, topic, "stored" if tally.stored else "duplicate")
+        return Replayed(stored.id, topic, "stored" if outcome.tally.stored else "duplicate")
 
-    def _until_stored(self, decoded: Decoded) -> Tally:
+    def _until_stored(self, decoded: Decoded) -> Outcome:
         for _ in range(_TRIES - 1):
             try:
-                return self._writer.store([decoded], now_ms()).tally
+                return self._writer.store([decoded], now_ms())
             except LetterGone:
                 raise
             except DatabaseAway as away:
                 log.debug("Dead letter on %s is tried again: %s", decoded.message.topic, away)
-        return self._writer.store([decoded], now_ms()).tally
+        return self._writer.store([decoded], now_ms())
 
     def _settle(self, connection: Connection, piece: Sequence[Decoded], placed: Placed) -> None:
         """In the transaction that stores the message: its letter leaves, or stays with what is still wrong."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from db.engine import Engine
 from ingest.broker_watch import BrokerWatch, watching
 from ingest.dialects import topics
+from ingest.http_readings import HttpReadings, HttpSettings
 from ingest.keeper import SUFFIX
 from ingest.negotiated_subscriber import make_subscriber
 from ingest.service import Service, WorkerSettings
@@ -32,6 +33,21 @@ def make_service(settings: Settings, engine: Engine, address: MqttAddress, board
     subscriber = make_subscriber(telemetry, protocol)
     second = None if reports is None else make_subscriber(reports, protocol)
     return Service(engine, subscriber, worker, board, vitals, reports=second, watch=watch)
+
+
+def make_http_readings(settings: Settings, engine: Engine, board: Board, vitals: Vitals) -> HttpReadings:
+    """What takes readings from HTTP in a web process, whether its worker is in it or elsewhere. Not started."""
+    return HttpReadings(
+        engine,
+        HttpSettings(
+            settings.mqtt_client_id,
+            settings.topic_root,
+            settings.max_message_bytes,
+            every_reading=settings.ingest == "thread",
+        ),
+        board,
+        vitals,
+    )
 
 
 def connections(settings: Settings, address: MqttAddress) -> tuple[SubscriberSettings, SubscriberSettings | None]:

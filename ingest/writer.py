@@ -15,7 +15,7 @@ from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
 from db.leases import LeaseLost
 from ingest.dialects.decoded import Decoded
-from ingest.placement import Boot, Ids, Known, Placed, place
+from ingest.placement import Boot, Ids, Known, Placed, Verdict, place
 from ingest.snapshot import AboutChange, Change, StateChange, StatusChange
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,14 @@ class CrowdedKeys(DatabaseAway):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch, once it is committed. `series_ids` are those of its new readings."""
+    """What became of a batch, once it is committed; of each message, in order, where the writer was asked to tell."""
 
     tally: Tally = field(default_factory=Tally)
     changes: tuple[Change, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
     def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.tally + other.tally, self.changes + other.changes)
+        return Outcome(self.tally + other.tally, self.changes + other.changes, self.verdicts + other.verdicts)
 
 
 @dataclass(slots=True)
@@ -74,7 +75,8 @@ class Writer:
 
     `fence` is asked at the beginning of each transaction, and raises LeaseLost where this one may not write.
     `keep_letters` takes the dead letters of a piece, in the transaction that stores it. `meanwhile` is called, perhaps
-    several times a batch, while a database server works and this thread would but wait.
+    several times a batch, while a database server works and this thread would but wait. `verdicts`: whether outcomes
+    tell of each message by itself.
     """
 
     def __init__(
@@ -85,8 +87,11 @@ class Writer:
         fence: Callable[[Connection], None] | None = None,
         keep_letters: KeepLetters = _keep,
         meanwhile: Callable[[], None] | None = None,
+        *,
+        verdicts: bool = False,
     ) -> None:
         self._engine, self._fence, self._meanwhile = engine, fence, meanwhile
+        self._verdicts = verdicts
         self._worker, self._token = worker, token
         self._keep_letters = keep_letters
         self._number = 0
@@ -214,7 +219,7 @@ class Writer:
         return ids, self._place(piece, ids, None)
 
     def _place(self, piece: Sequence[Decoded], ids: Ids, known: Known | None) -> Placed:
-        return place(piece, ids, self._catalogue.boots, self._catalogue.latest, known)
+        return place(piece, ids, self._catalogue.boots, self._catalogue.latest, known, verdicts=self._verdicts)
 
     def _accept(self, attempt: _Attempt | None) -> Outcome:
         """Remember what a committed attempt made."""
@@ -330,4 +335,4 @@ def _outcome(piece: Sequence[Decoded], placed: Placed) -> Outcome:
                 changes.append(AboutChange(device, model, firmware, units, names, at, old))
             case ActuatorState(device, actuator, state, _):
                 changes.append(StateChange(device, actuator, state, at, old))
-    return Outcome(placed.tally, (*changes, *placed.new))
+    return Outcome(placed.tally, (*changes, *placed.new), tuple(placed.verdicts))

@@ -51,6 +51,21 @@ def parse(topic: str, root: str) -> Topic:
     return _three_levels(device, rest[1], rest[2])
 
 
+def telemetry(device: str, root: str) -> str:
+    """The topic on which a device reports, the same that `parse` takes apart.
+
+    Raises:
+        UnknownTopic: If that is no name of a device under `root`.
+    """
+    levels, name = root.split("/"), device
+    if levels[0] == "+":
+        site, slash, name = device.partition("/")
+        levels[0] = checked_name("site", site)
+        if not slash:
+            raise UnknownTopic(f"device name {device[:80]!r}: expected a site before it, such as site1/kitchen")
+    return "/".join([*levels, checked_name("device", name), "telemetry"])
+
+
 def report_filters(root: str) -> tuple[str, ...]:
     """What to subscribe to for all status, about and state under `root`, and nothing else."""
     return f"{root}/+/status", f"{root}/+/about", f"{root}/+/+/state"

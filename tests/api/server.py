@@ -20,6 +20,7 @@ from ingest import restore
 from ingest.health import Account, Health, Rates
 from ingest.snapshot import Board, Change, Snapshot, apply
 from ingest.vitals import Vitals, now_ms
+from ingest.worker import make_http_readings
 from runtime import Runtime
 from settings import Settings, parse_mqtt_url
 from tests.parts.doors import make_doors
@@ -107,9 +108,12 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     worker = IdleWorker(vitals)
     with (directory / "lock").open("w") as lock:
         doors = make_doors(database, fresh_s=1.0)
-        runtime = Runtime(settings, database, doors, board, address, threading.Event(), worker, None, lock)
+        http = make_http_readings(settings, database, board, vitals)
+        runtime = Runtime(settings, database, doors, board, http, address, threading.Event(), worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime
+        api.middleware_stack = None  # made anew, so that nobody has asked for anything yet
         yield Place(runtime, vitals, board, worker)
+        http.stop()
         api.dependency_overrides.clear()
     doors.close()
     database.dispose()
@@ -130,12 +134,12 @@ class _Announced(uvicorn.Server):
 
 
 class Served:
-    """The mounted API on a free loopback port, in a thread."""
+    """The mounted API, or another application, on a free loopback port, in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Starlette | None = None) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(mounted(), "127.0.0.1", port, log_level="warning", lifespan="off", ws="none")
+        config = uvicorn.Config(app or mounted(), "127.0.0.1", port, log_level="warning", lifespan="off", ws="none")
         self._server = _Announced(config)
         self._server.ready = threading.Event()
         self._thread = threading.Thread(target=self._server.run, name="uvicorn", daemon=True)

@@ -11,9 +11,11 @@ import pytest
 from db import engine
 from ingest.paho_subscriber import PahoSubscriber
 from ingest.subscriber import Mqtt5Subscriber
+from tests.ingest.http_desk import Desk
 from tests.ingest.worker import Worker
 
 MakeWorker = Callable[..., Worker]
+MakeDesk = Callable[..., Desk]
 AnySubscriber = type[Mqtt5Subscriber] | type[PahoSubscriber]
 
 
@@ -49,3 +51,24 @@ def make_worker(caplog: pytest.LogCaptureFixture) -> Iterator[MakeWorker]:
     failures = [record.getMessage() for record in caplog.get_records("call") if record.levelname == "ERROR"]
     unforeseen = [line for line in failures if "begins again" in line and "on purpose" not in line]
     assert not unforeseen
+
+
+@pytest.fixture
+def make_desk(caplog: pytest.LogCaptureFixture) -> Iterator[MakeDesk]:
+    """Makes and starts what takes readings from HTTP; stops it at the end. Ask for it after the parts that it uses."""
+    caplog.set_level("INFO")
+    made: list[Desk] = []
+
+    def make(*arguments: Any, opened: bool = True, **options: Any) -> Desk:
+        made.append(Desk(*arguments, **options))
+        made[-1].start()
+        if opened:
+            made[-1].open()
+        return made[-1]
+
+    yield make
+    for desk in made:
+        desk.stop()
+        assert not any(thread.alive for thread in desk.vitals.threads)
+        desk.engine.dispose()
+    assert "begins again" not in caplog.text

@@ -83,6 +83,7 @@ def test_clear_cache_replaces_the_worker_and_makes_no_second_one(
         threads = health(server)["ingest"]["threads"]
         assert [(t["name"], t["alive"], t["restarts"]) for t in threads] == [
             ("broker-watch", True, 0),
+            ("http-readings", True, 0),
             ("ingest", True, 0),
             ("upkeep", True, 0),
         ]
