@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import Final
-from urllib.parse import urljoin
 
 import streamlit as st
 
 from db.sessions import Session
 from pages.parts.acting import show_acting, take_act
 from pages.parts.clock import display_zone, now_ms
+from pages.parts.connect import curl_line
 from pages.parts.login import actor_of, check_role
 from pages.parts.notes import Once, attempt, note_done, note_html, show_notes, show_once, take_note
 from pages.parts.own_password import show_password_form
@@ -22,11 +21,6 @@ from runtime import get_runtime
 _LOGINS: Final = "own_logins"
 _KEYS: Final = "own_keys"
 _KEY_FORM: Final = "key form"
-
-
-def curl_line(address: str, token: str) -> str:
-    """A line that shows that the key works: it asks the server at `address`, any of its pages, for its devices."""
-    return f"curl -H {quote(f'Authorization: Bearer {token}')} {quote(urljoin(address, 'api/devices/'))}"
 
 
 def end_login(text: str) -> None:

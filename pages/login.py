@@ -18,7 +18,7 @@ with st.container(key="sm_login", width=420):
     if problem is not None:
         word.html(note_html("problem", problem))
     elif (said := login_said()) is not None:
-        word.html(note_html("done", said))
+        word.html(note_html("told", said))
     elif page != TITLE:
         word.markdown("This page needs a login.")
     st.html('<p class="sm-dim">Forgotten your password? An administrator can give you a new one.</p>')

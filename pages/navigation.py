@@ -94,7 +94,7 @@ def show_end(pages: dict[str, st.Page]) -> None:
     said = login_said()
     if said is not None:
         with st.container(key="sm_ended"):
-            st.html(note_html("done", said))
+            st.html(note_html("told", said))
             st.page_link(pages["login"], label="Log in", icon=":material/login:")
 
 

@@ -14,7 +14,7 @@ from pages.parts.clock import display_zone, now_ms
 from pages.parts.format import things
 from pages.parts.login import actor_of, check_role
 from pages.parts.notes import Once, attempt, note_done, note_html, show_notes, show_once, take_note
-from pages.parts.people import ROLE_WORDS, logins_html, users_html
+from pages.parts.people import A_ROLE, ROLE_WORDS, logins_html, users_html
 from pages.parts.words import html, markdown
 from runtime import get_runtime
 
@@ -38,7 +38,7 @@ def show_form() -> None:
     if made and answer is not None:
         user, password = answer
         st.session_state[_FORM] = number + 1
-        _show_password(user.name, password or "", f"{user.name} can log in as {user.role} now.")
+        _show_password(user.name, password or "", f"{user.name} can log in as {A_ROLE[user.role]} now.")
     st.rerun()
 
 
@@ -48,22 +48,27 @@ def _show_password(name: str, password: str, done: str) -> None:
     note_done(done)
 
 
-def _known(name: str) -> User | None:
-    """The user that a button names. The browser may send any name."""
+def _known(number: str) -> User | None:
+    """The user that a button is for, by id. The browser may send anything."""
     _, users = attempt(get_runtime().doors.users)
-    user = next((one for one in users or [] if one.name == name), None)
+    user = next((one for one in users or [] if str(one.id) == number), None)
     if user is None:
         st.html(note_html("problem", take_note() or "There is no such user any more."))
     return user
 
 
-def _goes_with(session: Session, user: User) -> str:
-    """What of this user stands now, as in "2 logins and 1 API key"."""
+def _ends(session: Session, user: User, *, keys_too: bool) -> str:
+    """What of this user ends, as in "This ends at once: 2 logins, 1 API key."."""
     doors, who = get_runtime().doors, actor_of(session)
     _, sessions = attempt(lambda: doors.sessions(who, user.name))
     _, keys = attempt(lambda: doors.keys(who, user.name))
     take_note()
-    return f"{things(len(sessions or []), 'login')} and {things(len(keys or []), 'API key')}"
+    found = [things(len(sessions), "login")] if sessions else []
+    if keys and keys_too:
+        found.append(things(len(keys), "API key"))
+    if not found:
+        return "They are logged in nowhere now."
+    return f"This ends at once: {', '.join(found)}."
 
 
 def _do(verb: str, do: Callable[[], object], done: str, *, disabled: bool = False) -> None:
@@ -76,34 +81,34 @@ def _do(verb: str, do: Callable[[], object], done: str, *, disabled: bool = Fals
 
 
 @st.dialog("Change a role")
-def ask_role(name: str) -> None:
+def ask_role(number: str) -> None:
     """Which role, and what each may do."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
-    st.html(f"<p><b>{html(user.name)}</b> is {html(user.role)} now. A change holds at once.</p>")
+    st.html(f"<p><b>{html(user.name)}</b> is {A_ROLE[user.role]} now. A change holds at once.</p>")
     captions = [ROLE_WORDS[role] for role in ROLES]
     role: Role = st.radio("Role", ROLES, index=ROLES.index(user.role), captions=captions)
     who = actor_of(session)
     _do(
-        f"Make {markdown(user.name)} {role}",
+        f"Make {markdown(user.name)} {A_ROLE[role]}",
         lambda: get_runtime().doors.set_role(who, user.name, role),
-        f"{user.name} is {role} now.",
+        f"{user.name} is {A_ROLE[role]} now.",
         disabled=role == user.role,
     )
 
 
 @st.dialog("Reset a password")
-def ask_reset(name: str) -> None:
+def ask_reset(number: str) -> None:
     """Ask once, and say what goes with it."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
     st.html(
         f"<p>The password of <b>{html(user.name)}</b> stops working, and a new one is made and shown to you once. "
-        f"Their logins and access tokens end at once. Now they have {_goes_with(session, user)}; keys stay.</p>"
+        f"{_ends(session, user, keys_too=False)} Access tokens end too; API keys stay.</p>"
     )
     if st.button("Reset password", type="primary"):
         who = actor_of(session)
@@ -114,15 +119,15 @@ def ask_reset(name: str) -> None:
 
 
 @st.dialog("Disable a user")
-def ask_disable(name: str) -> None:
+def ask_disable(number: str) -> None:
     """Ask once, and say what goes with it."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
     st.html(
-        f"<p><b>{html(user.name)}</b> can't log in any more, and {_goes_with(session, user)} stop working at once. "
-        "What they did stays in the audit log. You can enable them again; keys work again then.</p>"
+        f"<p><b>{html(user.name)}</b> can't log in any more. {_ends(session, user, keys_too=True)} "
+        "What they did stays in the audit log. You can enable them again; their keys work again then.</p>"
     )
     who = actor_of(session)
     _do(
@@ -132,25 +137,28 @@ def ask_disable(name: str) -> None:
     )
 
 
-def enable(name: str) -> None:
+def enable(number: str) -> None:
     """It takes nothing from anybody, so nothing is asked."""
     who = actor_of(check_role("admin"))
-    changed, user = attempt(lambda: get_runtime().doors.set_disabled(who, name, False))
-    if changed and user is not None:
+    user = _known(number)
+    if user is None:
+        return
+    changed, _ = attempt(lambda: get_runtime().doors.set_disabled(who, user.name, False))
+    if changed:
         note_done(f"{user.name} can log in again.")
 
 
-@st.dialog("Active logins", width="large")
-def show_logins(name: str) -> None:
+@st.dialog("Active logins", width="medium")
+def show_logins(number: str) -> None:
     """Where this user is logged in, with a way to end each."""
     session = check_role("admin")
-    user = _known(name)
+    user = _known(number)
     if user is None:
         return
     doors, who = get_runtime().doors, actor_of(session)
-    verb, number = take_act(_LOGINS)
-    if verb == "end" and number.isdecimal():
-        attempt(lambda: doors.end_session(int(number), who))
+    verb, login = take_act(_LOGINS)
+    if verb == "end" and login.isdecimal():
+        attempt(lambda: doors.end_session(int(login), who))
     found, sessions = attempt(lambda: doors.sessions(who, user.name))
     if not found:
         st.html(note_html("problem", take_note() or ""))

@@ -1,9 +1,10 @@
-"""How to connect a device: lines that work as they stand."""
+"""How to connect a device or a script: lines that work as they stand."""
 
 from __future__ import annotations
 
 from shlex import quote
 from typing import Final
+from urllib.parse import urljoin
 
 import streamlit as st
 
@@ -23,6 +24,11 @@ def publish_line(address: MqttAddress, topic_root: str, device: str = "kitchen")
         parts += ["-u", quote(address.username), "-P", '"$MQTT_PASSWORD"']
     parts += ["-q", "1", "-t", quote(f"{root}/{device}/telemetry"), "-m", quote(_READING)]
     return " ".join(parts)
+
+
+def curl_line(address: str, token: str) -> str:
+    """A line that shows that a key works: it asks the server at `address`, any of its pages, for its devices."""
+    return f"curl -H {quote(f'Authorization: Bearer {token}')} {quote(urljoin(address, 'api/devices/'))}"
 
 
 def show_how_to_connect(address: MqttAddress, topic_root: str) -> None:

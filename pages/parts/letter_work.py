@@ -10,11 +10,12 @@ from typing import Final
 import streamlit as st
 
 from db import audit, dead_letters
-from db.audit import Entry
+from db.audit import Entry, Result
 from db.doors import Actor
 from db.engine import DatabaseError, reading, writing
 from db.statements import in_chunks
 from ingest.replay import Replay, Replayed
+from ingest.snapshot import Change, apply
 from pages.parts.clock import now_ms
 from pages.parts.format import count, things
 from pages.parts.jobs import Bench
@@ -40,29 +41,34 @@ def every_letter(runtime: Runtime) -> list[int]:
 
 def replay(runtime: Runtime, actor: Actor, ids: Sequence[int], subject: str) -> Generator[str]:
     """Replay these letters; how far it is, then what became of them. Raises DatabaseAway."""
-    settings = runtime.settings
-    run = Replay(runtime.engine, f"{settings.mqtt_client_id}-replay", settings.topic_root, settings.max_message_bytes)
+    run = _replay_of(runtime)
     results: Counter[str] = Counter()
     last: Replayed | None = None
+    result: Result = "ok"
     try:
         for last in run.run(ids):
             results[last.result] += 1
             yield f"{count(results.total())} of {things(len(ids), 'message')} replayed."
         run.fold()
+    except DatabaseError:
+        result = "failed"
+        raise
     finally:
-        _record(
-            runtime,
-            Entry(
-                now_ms(),
-                actor.name,
-                actor.origin.address,
-                "dead_letters.replay",
-                subject,
-                "ok",
-                _sum(results) or "none",
-            ),
-        )
+        at, address = now_ms(), actor.origin.address
+        detail = _sum(results) or "none"
+        _record(runtime, Entry(at, actor.name, address, "dead_letters.replay", subject, result, detail))
     yield _one(last) if len(ids) == 1 and last is not None else _all(results)
+
+
+def _replay_of(runtime: Runtime) -> Replay:
+    """A replay whose readings show on Live as any others."""
+    settings = runtime.settings
+
+    def show(changes: tuple[Change, ...]) -> None:
+        runtime.board.update(lambda current: apply(current, changes, every_reading=False))
+
+    name = f"{settings.mqtt_client_id}-replay"
+    return Replay(runtime.engine, name, settings.topic_root, settings.max_message_bytes, show)
 
 
 def _record(runtime: Runtime, entry: Entry) -> None:

@@ -13,12 +13,19 @@ from db.engine import DatabaseAway
 from pages.parts.words import html
 
 T = TypeVar("T")
+Kind = Literal["done", "told", "problem"]
 
 _AWAY: Final = (
     "The database is out of reach, so nothing was changed. The server keeps trying; do it again when it is back."
 )
 #: Longest sentence: a reason that a database or a device gave may be in it.
 _LONGEST: Final = 1_000
+#: How it is read out, and its shape.
+_KINDS: Final[dict[Kind, tuple[str, str]]] = {
+    "done": ("status", "online"),
+    "told": ("status", "silent"),
+    "problem": ("alert", "trouble"),
+}
 _NOTE: Final = "note"
 _ONCE: Final = "shown once"
 _PAGE: Final = "notes are of"
@@ -28,7 +35,7 @@ _PAGE: Final = "notes are of"
 class Note:
     """What became of what was asked for."""
 
-    kind: Literal["done", "problem"]
+    kind: Kind
     text: str
 
 
@@ -104,9 +111,9 @@ def show_notes() -> None:
             st.rerun()
 
 
-def note_html(kind: Literal["done", "problem"], text: str) -> str:
-    """A sentence in its frame, as HTML: a problem is read out at once, what was done in its turn."""
-    role, shape = ("status", "online") if kind == "done" else ("alert", "trouble")
+def note_html(kind: Kind, text: str) -> str:
+    """A sentence in its frame, as HTML: a problem is read out at once, all else in its turn."""
+    role, shape = _KINDS[kind]
     return (
         f'<div class="sm-note" role="{role}"><span class="shape {shape}"></span>'
         f"<span>{html(text, _LONGEST)}</span></div>"

@@ -18,6 +18,7 @@ ROLE_WORDS: Final[dict[Role, str]] = {
     "operator": "sees everything and controls devices",
     "admin": "sees and controls everything, manages users and dead letters",
 }
+A_ROLE: Final[dict[Role, str]] = {"viewer": "a viewer", "operator": "an operator", "admin": "an admin"}
 _HERE: Final = '<span class="sm-dim">this one</span>'
 _YOU: Final = ' <span class="sm-dim">you</span>'
 
@@ -46,15 +47,15 @@ def _standing(user: User) -> str:
 
 def _user_acts(user: User, me: str) -> str:
     acts = [
-        button("Logins", f"of {user.name}", f"logins:{user.name}"),
-        button("Change role", f"of {user.name}", f"role:{user.name}"),
+        button("Logins", f"of {user.name}", f"logins:{user.id}"),
+        button("Change role", f"of {user.name}", f"role:{user.id}"),
     ]
     if user.name != me:  # of one's own there is My account, and nobody should shut the door behind themselves
-        acts.append(button("Reset password", f"of {user.name}", f"reset:{user.name}"))
+        acts.append(button("Reset password", f"of {user.name}", f"reset:{user.id}"))
         acts.append(
-            button("Enable", user.name, f"enable:{user.name}")
+            button("Enable", user.name, f"enable:{user.id}")
             if user.disabled
-            else button("Disable", user.name, f"disable:{user.name}")
+            else button("Disable", user.name, f"disable:{user.id}")
         )
     return "".join(acts)
 
