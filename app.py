@@ -27,7 +27,7 @@ from streamlit.starlette import App
 
 import runtime
 import settings as settings_module
-from api import api, headers
+from api import api, headers, origins
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,10 @@ app = App(
     "pages/navigation.py",
     lifespan=lifespan,
     routes=[Mount("/api", api), Route("/live", _to_first_page)],
-    middleware=[Middleware(headers.SecurityHeaders, headers=headers.for_pages(_INDEX.read_text(encoding="utf-8")))],
+    middleware=[
+        Middleware(headers.SecurityHeaders, headers=headers.for_pages(_INDEX.read_text(encoding="utf-8"))),
+        Middleware(origins.OwnSockets),
+    ],
 )
 
 if __name__ == "__main__":
