@@ -166,7 +166,8 @@ def opened(page: Page, server: Server, doors: Doors, path: str, shown: str) -> N
     else:
         come_in(page, server, doors, "the-admin", path)
     expect(page.get_by_role("heading", name=shown, exact=True)).to_have_count(1)
-    page.wait_for_function("getComputedStyle(document.documentElement).getPropertyValue('--accent')")
+    styled = "getComputedStyle(document.documentElement).getPropertyValue('--accent') !== ''"
+    eventually(lambda: page.evaluate(styled), what="the style sheet")
 
 
 def grave(page: Page) -> list[tuple[str, list[str]]]:
