@@ -25,7 +25,7 @@ from streamlit.starlette import App
 
 import runtime
 import settings as settings_module
-from api import api, headers
+from api import api, headers, origins
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def check() -> settings_module.Settings:
         settings = settings_module.load()
     except settings_module.SettingsError as error:
         sys.exit(str(error))
-    logging.basicConfig(level=settings.log_level.upper(), format=settings_module.LOG_FORMAT)
+    settings_module.begin_logging(settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # By this, and by this alone, the server decides whose X-Forwarded-For and X-Forwarded-Proto it believes, for pages
     # and API alike. Left out it believes everybody on this machine.
@@ -95,7 +95,10 @@ app = App(
     "pages/navigation.py",
     lifespan=lifespan,
     routes=[Mount("/api", api)],
-    middleware=[Middleware(headers.SecurityHeaders, headers=headers.for_pages(_INDEX.read_text(encoding="utf-8")))],
+    middleware=[
+        Middleware(headers.SecurityHeaders, headers=headers.for_pages(_INDEX.read_text(encoding="utf-8"))),
+        Middleware(origins.OwnSockets),
+    ],
 )
 
 if __name__ == "__main__":

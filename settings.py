@@ -7,6 +7,7 @@ A key in `.env` or `secrets.toml` that is no setting is a mistake as well; the e
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -61,6 +62,23 @@ _HELP = {
     "ADMIN_PASSWORD": f"allowed: {_PASSWORD_LENGTH} or more characters; unset makes one",
     "BASE_PATH": "allowed: empty, or a path such as /monitor",
 }
+
+
+class OneLine(logging.Formatter):
+    """One record, one line: topics and names are other people's words, and a terminal would obey some of them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        """The line, with whatever can't be printed written as its code."""
+        if not record.message.isprintable():
+            record.message = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in record.message)
+        return super().formatMessage(record)
+
+
+def begin_logging(level: str) -> None:
+    """Log to stderr from this level on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine(LOG_FORMAT))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 class SettingsError(Exception):

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.routing import iter_route_contexts
@@ -18,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from api import signed
 from api.current import TheRuntime
+from api.origins import is_ours
 from api.problems import CHALLENGE, ProblemError
 from db.doors import ROLES, Actor, Doors, Origin, Role, User
 from db.engine import DatabaseAway
@@ -115,7 +115,7 @@ class Who:
             return caller
         if not any(one.lets_in(caller) for one in self.allowed):
             raise self._refusal(caller)
-        if caller.kind == "session" and request.method not in _SAFE:
+        if caller.kind == "session" and not (request.method in _SAFE and _may_ask_by_cookie(request)):
             require_same_origin(request)
         return caller
 
@@ -212,13 +212,17 @@ def still_admitted(runtime: Runtime, request: Request) -> bool:
 
 
 def require_same_origin(request: Request) -> None:
-    """Raise ProblemError 403 unless the request comes from a page of ours: a browser adds the cookie by itself."""
+    """Raise ProblemError 403 unless the request comes from a page of ours."""
     site = request.headers.get("sec-fetch-site")
     if site is None:  # browsers leave it out where there is no TLS
-        page = urlsplit(request.headers.get("origin", "")).netloc
-        site = "same-origin" if page and page == request.headers.get("host") else "cross-site"
+        site = "same-origin" if is_ours(request.headers) else "cross-site"
     if site != "same-origin":
-        raise ProblemError(403, "With a cookie this is only possible from a page of this server.")
+        raise ProblemError(403, "By cookie this is only possible from a page of this server.")
+
+
+def _may_ask_by_cookie(request: Request) -> bool:
+    """Whether no other site's page makes the browser ask. It could not read the answer, but make us do the work."""
+    return request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
 
 def is_from_here(request: Request) -> bool:

@@ -96,13 +96,13 @@ class Membership(Logins):
         Raises:
             BadField: `old` is wrong, or `new` can't be used.
             SlowDown: After too many wrong old ones.
-            Unknown: If the user is gone.
+            Unknown: If the user is gone, or disabled.
         """
         place = throttle.place_of(actor.origin.address)
         who = throttle.Subjects.of(self._subjects_key, users.key_of(actor.name), place)
         found = self._admit(actor.name, who, place)
-        if found is None:
-            raise Unknown(f"There is no user {actor.name}.")
+        if found is None or found.user.disabled:
+            raise Unknown(f"There is no user {storable(actor.name, 64)}.")
         if not self._passwords.matches(found.stored, old):
             entry = self._entry(actor.name, actor.origin, "user.password", actor.name, "failed", "wrong password")
             self._record_alone(entry)

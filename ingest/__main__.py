@@ -15,7 +15,7 @@ from ingest.command_line import app, refuse
 from ingest.snapshot import Board, Snapshot
 from ingest.vitals import Vitals, now_ms
 from ingest.worker import make_service
-from settings import LOG_FORMAT, SettingsError, mask_password
+from settings import SettingsError, begin_logging, mask_password
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def work() -> None:
     address = settings.broker
     if address is None:
         raise SettingsError("MQTT_URL: not set; the worker alone needs a broker to connect to")
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    begin_logging(settings.log_level)
     engine = database.create(settings.database)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for name in settings.without_effect():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from ingest import audit as account_audit
 from ingest import audit_report, letters, published
 from ingest.replay import Replay, Replayed, decode
 from ingest.vitals import now_ms
-from settings import LOG_FORMAT, Settings, SettingsError
+from settings import Settings, SettingsError, begin_logging
 
 #: Longest silence of the database, in seconds: an audit counts every row.
 _PATIENCE_S: Final = 3600.0
@@ -147,7 +146,7 @@ def _rehearse(settings: Settings, engine: database.Engine, ids: Sequence[int]) -
 
 
 def _replay(settings: Settings, engine: database.Engine, ids: Sequence[int]) -> None:
-    logging.basicConfig(level=logging.ERROR, format=LOG_FORMAT)
+    begin_logging("error")
     run = Replay(engine, f"{settings.mqtt_client_id}-replay", settings.topic_root, settings.max_message_bytes)
     results: list[Replayed] = []
     try:

@@ -102,6 +102,16 @@ def test_a_cookie_changes_something_only_from_a_page_of_ours(
     assert client.post("/api/session/", json=given, headers=headers).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [(None, 200), ("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403)]
+)
+def test_a_cookie_reads_nothing_for_a_page_of_somebody_else(
+    people: People, client: TestClient, site: str | None, status: int
+) -> None:
+    headers = {"Cookie": f"{COOKIE}={people.session('admin')[0]}"} | ({"Sec-Fetch-Site": site} if site else {})
+    assert client.get("/api/audit/export.csv", headers=headers).status_code == status
+
+
 def test_the_cookie_of_a_logged_out_session_is_worthless(people: People, client: TestClient) -> None:
     cookie = people.cookie("viewer")
     assert client.get(SESSIONS, headers=cookie).status_code == 200

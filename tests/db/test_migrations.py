@@ -5,6 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
@@ -93,3 +94,30 @@ def test_a_start_that_was_killed_between_two_tables_goes_on_from_there(empty_eng
     schema.metadata.create_all(empty_engine, tables=[schema.account, schema.latest, schema.devices])
     migrations.apply(empty_engine)
     assert _compare(empty_engine) == []
+
+
+def test_a_database_of_the_version_before_is_brought_up_with_what_is_in_it(empty_engine: Engine) -> None:
+    upgrade_to(empty_engine, "0001")
+    with empty_engine.begin() as connection:
+        connection.execute(text("INSERT INTO devices (name, last_seen, created_at) VALUES ('a', 1, 1)"))
+    migrations.apply(empty_engine)
+    assert _compare(empty_engine) == []
+    with reading(empty_engine) as connection:
+        assert connection.scalar(text("SELECT COUNT(*) FROM devices")) == 1
+
+
+def test_a_start_that_was_killed_while_it_made_the_doors_goes_on_from_there(empty_engine: Engine) -> None:
+    upgrade_to(empty_engine, "0001")
+    schema.metadata.create_all(empty_engine, tables=[schema.audit_head, schema.users, schema.login_tries])
+    for _ in range(2):
+        migrations.apply(empty_engine)
+        assert _compare(empty_engine) == []
+        with reading(empty_engine) as connection:
+            assert connection.scalar(text("SELECT COUNT(*) FROM audit_head")) == 1
+        with empty_engine.begin() as connection:  # killed after the last statement, before it was noted
+            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+def upgrade_to(engine: Engine, version: str) -> None:
+    with engine.begin() as connection:
+        command.upgrade(migrations.config(connection), version)

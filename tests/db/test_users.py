@@ -212,6 +212,9 @@ def test_changing_ones_password_needs_the_old_one_and_a_good_one(doors: Doors) -
     assert doors.check_password("anna", PASSWORD, HERE) is not None
     with pytest.raises(Unknown):
         doors.change_password(ROOT, PASSWORD, NEW)
+    doors.set_disabled(ROOT, "anna", True)
+    with pytest.raises(Unknown):
+        doors.change_password(actor(user), PASSWORD, NEW)
 
 
 def test_a_dearer_hash_comes_with_the_next_login(engine: Engine) -> None:
@@ -246,6 +249,28 @@ def test_no_first_admin_beside_others(doors: Doors) -> None:
     add_user(doors)
     assert doors.first_admin(None) is None
     assert [user.name for user in doors.users()] == ["anna"]
+
+
+def test_of_several_servers_that_start_at_once_one_makes_the_first_admin(engine: Engine) -> None:
+    together = threading.Barrier(4)
+    made: list[str] = []
+
+    def start() -> None:
+        doors = make_doors(engine)
+        together.wait(10)
+        password = doors.first_admin(None)
+        if password is not None:
+            made.append(password)
+        doors.close()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(made) == 1
+    assert make_doors(engine).check_password("admin", made[0], HERE).role == "admin"
+    assert [action for action, *_ in actions(make_doors(engine))] == ["user.create", "login"]
 
 
 def test_every_change_is_in_the_audit_log_and_no_secret(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from db.devices import every_series
 from db.engine import reading
+from settings import LOG_FORMAT, OneLine
 from tests.api.people import FROM_OUR_PAGE, People, bearer
 from tests.api.server import Place
 
@@ -155,6 +156,16 @@ def test_log_lines_can_not_be_forged(
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("api")]
     assert any("forged" in line for line in ours)
     assert [line for line in ours if not line.isprintable()] == []
+
+
+@pytest.mark.parametrize("worst", [WORST["log lines"], WORST["the other direction"], "a\r\x85\u2028b"])
+def test_a_record_is_one_line_whatever_stands_in_it(worst: str) -> None:
+    record = logging.LogRecord(
+        "ingest", logging.ERROR, "", 1, "The message on %s becomes a dead letter", (worst,), None
+    )
+    line = OneLine(LOG_FORMAT).format(record)
+    assert line.isprintable()
+    assert line.endswith("becomes a dead letter")
 
 
 def test_where_somebody_is_from_is_kept_in_words_alone(people: People, client: TestClient) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from tests.parts.chromium import Pages
 from tests.parts.doors import PASSWORD
@@ -62,6 +66,35 @@ def test_every_answer_says_what_a_browser_must_not_do(server: Server) -> None:
         assert scripts is not None
         assert "sha256-" in scripts[1]
         assert "unsafe" not in scripts[1]
+
+
+@pytest.mark.parametrize(
+    ("origin", "opens"),
+    [
+        ("http://127.0.0.1:{port}", True),
+        (None, True),
+        ("http://127.0.0.1:1", False),
+        ("http://localhost:{port}", False),
+        ("https://evil.example", False),
+        ("null", False),
+    ],
+)
+def test_a_page_of_another_port_opens_no_socket(server: Server, origin: str | None, opens: bool) -> None:
+    address = urlsplit(server.url)
+    given = None if origin is None else Origin(origin.format(port=address.port))
+    try:
+        with connect(f"ws://{address.netloc}/_stcore/stream", origin=given, subprotocols=[Subprotocol("streamlit")]):
+            status = 101
+    except InvalidStatus as error:
+        status = error.response.status_code
+    assert status == (101 if opens else 403)
+
+
+def test_streamlit_offers_no_other_way_in(server: Server) -> None:
+    for path in ("/_stcore/agent/interact", "/_stcore/agent/mcp"):
+        answer = httpx2.post(server.url + path, json={}, timeout=5, trust_env=False)
+        assert answer.status_code >= 400, path
+        assert "enableAgentApi" in answer.text, "it says that it is off"
 
 
 def test_no_other_site_may_read_an_answer(server: Server) -> None:
