@@ -41,6 +41,7 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
         # An exception here would be shown as a traceback. Nothing was started, so nothing is left to end.
         log.critical("%s", error)
         os._exit(1)
+    runtime.send_at_once()
     atexit.register(runtime.get_runtime.clear)  # the server skips what follows if a client kept it waiting
     try:
         with runtime.announced_stop(asyncio.get_running_loop()):

@@ -12,8 +12,11 @@ from ingest.snapshot import DeviceNow
 from runtime import Runtime, get_runtime
 
 
-def the_runtime() -> Runtime:
-    """The process's runtime. Tests put their own in its place."""
+async def the_runtime() -> Runtime:
+    """The process's runtime. Tests put their own in its place.
+
+    Takes no time; what is no coroutine waits for a thread, and beside a busy worker that is milliseconds.
+    """
     return get_runtime()
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from api.auth import DEVICE, Admin, Caller, who
 from api.current import TheRuntime
-from api.limits import read_body
+from api.limits import Room, read_body
 from api.problems import AWAY, FieldError, ProblemError
 from ingest.dialects import topics
 from ingest.http_readings import Busy
@@ -22,6 +22,8 @@ router = APIRouter(tags=["devices"])
 
 #: How long a device waits for its answer at most, in seconds.
 _PATIENCE_S: Final = 10.0
+#: For bodies that are just being read.
+_ROOM: Final = Room(64_000_000)
 #: A sentence of a dialect about one field, such as `[3].humidity: a text; expected a number`.
 _ABOUT_A_FIELD: Final = re.compile(r"((?:\[\d+\]\.)?[^:]{1,128}): (.*)", re.DOTALL)
 #: What those begin with that are about all of it.
@@ -88,7 +90,7 @@ async def receive(runtime: TheRuntime, request: Request, caller: Annotated[Calle
     The device is the one that the token names. After 503 or no answer send the same again: with `ts`, or `boot` and
     `seq`, what was stored is recognised. After 409, 413 or 422 the same again is useless.
     """
-    payload = await read_body(request, runtime.settings.max_message_bytes)
+    payload = await read_body(request, runtime.settings.max_message_bytes, _ROOM)
     try:
         answer = runtime.http_readings.submit(caller.device or "", payload)
         async with asyncio.timeout(_PATIENCE_S):

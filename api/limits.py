@@ -66,6 +66,13 @@ class TooSlow(HTTPException):
         super().__init__(408, f"The body did not arrive within {seconds:g} seconds. Send it again.", dict(_CLOSE))
 
 
+class NoRoom(HTTPException):
+    """503: more is being sent at this moment than is held in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "Too much is being sent at once. Send it again.", {"Retry-After": "1", **_CLOSE})
+
+
 class Buckets:
     """What each of many has left of its rate, the one that asked longest ago forgotten first. For one thread."""
 
@@ -175,16 +182,41 @@ class Limits:
         return wait
 
 
-async def read_body(request: Request, largest: int) -> bytes:
-    """A body of at most `largest` bytes. Raises TooLarge, TooSlow."""
+class Room:
+    """How many bytes the bodies that are just being read may hold together. For one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._used = most, 0
+
+    def take(self, size: int) -> bool:
+        """Whether there was room; one body alone always has it, however large."""
+        if self._used and self._used + size > self._most:
+            return False
+        self._used += size
+        return True
+
+    def give(self, size: int) -> None:
+        """Give back what was taken."""
+        self._used -= size
+
+
+async def read_body(request: Request, largest: int, room: Room) -> bytes:
+    """A body of at most `largest` bytes. Raises TooLarge, TooSlow, NoRoom."""
     if _announced(request.headers) > largest:
         raise TooLarge(largest)
     parts = bytearray()
-    async for part in request.stream():
-        if len(parts) + len(part) > largest:
-            raise TooLarge(largest)
-        parts += part
-    return bytes(parts)
+    taken = 0
+    try:
+        async for part in request.stream():
+            if len(parts) + len(part) > largest:
+                raise TooLarge(largest)
+            if not room.take(len(part)):
+                raise NoRoom
+            taken += len(part)
+            parts += part
+        return bytes(parts)
+    finally:
+        room.give(taken)
 
 
 async def _receive(receive: Receive, body: _Body, largest: float, seconds: float) -> Message:

@@ -31,7 +31,9 @@ def ask() -> Filter:
         text = st.text_input("Search", placeholder="a name, an address, a device", autocomplete="off", width=320)
     with st.expander("More filters"), st.container(horizontal=True, vertical_alignment="bottom"):
         who = st.text_input("Who", autocomplete="off", width=200)
-        action = st.selectbox("What", list(ACTIONS), index=None, format_func=ACTIONS.__getitem__, width=240)
+        action = st.selectbox(
+            "What", list(ACTIONS), index=None, placeholder="anything", format_func=ACTIONS.__getitem__, width=240
+        )
         since = st.date_input("From day", None, width=160)
         until = st.date_input("To day", None, width=160)
     return Filter(text or "", who or "", action, _day(since), _day(until))

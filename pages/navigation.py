@@ -13,6 +13,7 @@ from pages.parts.banner import show_notices
 from pages.parts.login import (
     end_login,
     guard,
+    is_settled,
     login_said,
     may,
     may_read,
@@ -112,10 +113,10 @@ pages = {entry.path: built(entry, session) for entry in PAGES}
 page = st.navigation(list(pages.values()))
 entry = next(one for one in PAGES if pages[one.path] is page)
 run_errand()
-if session is not None:
+if session is not None or not is_settled():
     watch_login(state_of(session))
-    if entry.path == "login":
-        leave_login(pages)
+if session is not None and entry.path == "login":
+    leave_login(pages)
 st.session_state["page"] = entry.title
 if entry.path != "login":
     if notes_of_page(entry.path):

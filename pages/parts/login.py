@@ -16,6 +16,7 @@ from db.doors import Actor
 from db.engine import DatabaseAway
 from db.sessions import Session
 from db.users import ROLES, Role, User
+from pages.parts.clock import now_ms
 from pages.parts.origin import origin
 from runtime import get_runtime
 
@@ -53,7 +54,7 @@ def guard() -> Session | None:
             return None
     except DatabaseAway:
         last: Session | None = st.session_state.get(_LAST)
-        return last
+        return last if last is not None and last.expires_at > now_ms() else None
     if session is None:
         if known is not None:
             forget_login()
@@ -74,6 +75,11 @@ def may_read(session: Session | None) -> bool:
     if get_runtime().settings.require_login == "control":
         return True
     return session is not None and not session.user.must_change
+
+
+def is_settled() -> bool:
+    """Whether it is known who uses this tab: not while the database could not be asked."""
+    return _COOKIE_READ in st.session_state
 
 
 def check_reader() -> None:

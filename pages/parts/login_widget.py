@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
-import streamlit_authenticator as stauth
-from streamlit_authenticator.controllers import AuthenticationController
-from streamlit_authenticator.models import AuthenticationModel
 
 from db.doors import DoorsError
 from db.engine import DatabaseAway
 from db.users import User
+from pages.parts.authenticator import Authenticate, AuthenticationController, AuthenticationModel
 from pages.parts.login import begin_login
 from pages.parts.origin import origin
 from runtime import get_runtime
@@ -87,7 +85,7 @@ class _Cookies:
                 self._model.problem = _AWAY
 
 
-class _Widget(stauth.Authenticate):  # type: ignore[misc]  # it comes without types
+class _Widget(Authenticate):  # type: ignore[misc]  # it comes without types
     """The form with our parts in it. Its own constructor would bring its cookie, so it is not called."""
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -17,10 +18,11 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from api import problems
-from api.limits import Buckets, Limits, LimitSettings, Rate, read_body
+from api.limits import Buckets, Limits, LimitSettings, Rate, Room, read_body
 from tests.api.server import Served
 
 FREE = Rate(1_000_000, 1_000_000)
+ROOM = Room(150_000)
 
 
 class Word(BaseModel):
@@ -28,7 +30,7 @@ class Word(BaseModel):
 
 
 async def posted(request: Request) -> bytes:
-    return await read_body(request, 100_000)
+    return await read_body(request, 100_000, ROOM)
 
 
 def small(settings: LimitSettings) -> Starlette:
@@ -76,10 +78,11 @@ def head(path: str, *lines: str, method: str = "POST") -> bytes:
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Everything until the server closes."""
+    """Everything until the server closes, which it does without reading on."""
     parts = []
-    while part := connection.recv(65_536):
-        parts.append(part)
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65_536):
+            parts.append(part)
     return b"".join(parts)
 
 
@@ -126,6 +129,25 @@ def test_an_endless_body_that_nobody_reads_ends_the_connection() -> None:
         answer = all_of(connection)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"connection: close" in answer.lower()
+
+
+def test_what_bodies_hold_together_has_a_bound() -> None:
+    with served(LimitSettings()) as server, connected(server) as slow, connected(server) as other:
+        slow.sendall(head("/api/dht22_db/", "Content-Length: 100000") + b"x" * 99_999)
+        answer = b""
+        while not answer.startswith(b"HTTP/1.1 503 "):  # until the server has read what the first one sent
+            with connected(server) as one:
+                one.sendall(head("/api/dht22_db/", "Content-Length: 60000", "Connection: close") + b"x" * 60_000)
+                answer = all_of(one)
+            assert answer.startswith((b"HTTP/1.1 503 ", b"HTTP/1.1 200 "))
+        assert b"retry-after: 1" in answer.lower()
+        other.sendall(head("/api/dht22_db/", "Content-Length: 40000", "Connection: close") + b"x" * 40_000)
+        assert all_of(other).endswith(b"40000")
+        slow.sendall(b"x")
+        assert slow.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        with connected(server) as later:
+            later.sendall(head("/api/dht22_db/", "Content-Length: 90000", "Connection: close") + b"x" * 90_000)
+            assert all_of(later).endswith(b"90000")
 
 
 @pytest.mark.parametrize("path", ["/api/word/", "/api/dht22_db/"])

@@ -150,6 +150,9 @@ def test_what_is_wrong_with_a_login_is_said_and_not_too_much(server: Server, doo
     doors.set_disabled(ROOT, "off-duty", True)
     page = pages.open(server.url + "/login")
     expect(page.get_by_label("Name", exact=True)).to_have_attribute("autocomplete", "username")
+    # A page that would set any cookie for any site, which comes with the form's package.
+    brought_along = "/component/extra_streamlit_components.CookieManager.cookie_manager/index.html"
+    assert server.get(brought_along).status_code == 404
     expect(page.get_by_label("Password", exact=True)).to_have_attribute("autocomplete", "current-password")
 
     page.get_by_role("button", name="Log in").click()

@@ -76,3 +76,18 @@ def test_a_letter_can_do_nothing_but_be_read() -> None:
 )
 def test_what_is_no_text_shows_as_its_code(payload: bytes, text: str) -> None:
     assert preview(payload, 20) == text
+
+
+def test_an_admin_gets_buttons_and_what_devices_send_can_not_change_what_they_do() -> None:
+    odd = letter('iot/"><button data-act="delete:all">/x', b'"><button data-act="delete:all">x</button>', "<b>")
+    seen = letters_html([odd], 2, 0, NOW, ZONE, acts=True)
+
+    assert re.findall(r'<button type="button" data-act="([^"]*)"', seen) == [
+        "replay:all",
+        "delete:all",
+        "replay:1",
+        "delete:1",
+    ]
+    assert seen.count("<button") == 4
+    assert "Replay all 2" in seen
+    assert "<button" not in letters_html([odd], 2, 0, NOW, ZONE)
