@@ -53,7 +53,7 @@ def test_a_database_that_dies_and_comes_back(own_mariadb: MariaDB, make_desk: Ma
             desk.told({"boot": "a", "seq": n, "v": n})
         missed += 1
         assert desk.http.account.messages == Counts(stored=20), "what was refused is neither received nor waits"
-    assert desk.vitals.database.state == "connecting"
+    eventually(lambda: desk.vitals.database.state == "connecting")
     own_mariadb.start()
     eventually(lambda: desk.vitals.database.state == "connected")
     stored += [n for n in range(20, 60) if desk.told({"boot": "a", "seq": n, "v": n}).stored]
