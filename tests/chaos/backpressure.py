@@ -57,7 +57,9 @@ def hold_back(stage: Stage) -> Findings:
     published_s = time.monotonic() - begun
     held = len(fleet.acknowledged) - stored
     grown = _memory(stage.broker.process.pid, "VmRSS") - before
-    filed = (stage.directory / "broker" / "mosquitto.db").stat().st_size
+    file = stage.directory / "broker" / "mosquitto.db"
+    eventually(file.exists, patience, what="the broker's file, which it writes once a second")
+    filed = file.stat().st_size
     in_hand = stage.wire.unacknowledged()
     stage.mariadb.start()
     fleet.publish_last()
