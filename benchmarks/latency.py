@@ -1,8 +1,5 @@
 """Publish -> committed, at a tenth and at half of the rate that is sustained while somebody publishes.
 
-That rate is lower than the one from a backlog: here the publisher needs the same cores. At half of a backlog's rate two
-cores would be overrun by publisher and broker alone.
-
 Each message carries the monotonic time of its encoding as its `temperature`. A watcher reads new rows of that series by
 primary key, over a connection of its own, and notes when it first saw each; so what is measured includes publisher,
 broker, worker, commit, and up to one turn of the watcher, whose length is measured too and stated.
@@ -18,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks import contestants, parts, processes, progress, publisher, telemetry
+from benchmarks import contestants, parts, processes, publisher, sustained
 from benchmarks.contestants import Setting
 from benchmarks.options import Options
 from benchmarks.tables import Table, count, percentile
@@ -43,15 +40,15 @@ def run(options: Options) -> list[Table]:
     with parts.database_server() as server:
         messages = options.backlog(_BACKLOG, 3_000)
         backlog = _from_a_backlog(server, messages)
-        sustained = _while_publishing(server, 2 * messages, backlog)
-        print(f"  sustained: {count(sustained)} messages/s, from a backlog {count(backlog)}", file=sys.stderr)
+        full = _while_publishing(server, 2 * messages, backlog)
+        print(f"  sustained: {count(full)} messages/s, from a backlog {count(backlog)}", file=sys.stderr)
         for share, limit in _SHARES:
-            found = [_measure(server, sustained * share, seconds) for _ in range(options.rounds)]
+            found = [_measure(server, full * share, seconds) for _ in range(options.rounds)]
             took = [ms for watched in found for ms in watched.took_ms]
             turns = [ms for watched in found for ms in watched.turns_ms]
             rows.append(
                 (
-                    f"{share:.0%}, {count(sustained * share)} messages/s",
+                    f"{share:.0%}, {count(full * share)} messages/s",
                     *(f"{percentile(took, percent):.1f}" for percent in (50, 99)),
                     f"{max(took):.1f}",
                     limit,
@@ -61,7 +58,7 @@ def run(options: Options) -> list[Table]:
             )
     note = (
         f"{options.rounds} times {seconds} s, {_DEVICES} devices, MariaDB, each commit on the disk; sustained while "
-        f"the publisher works on the same machine: {count(sustained)} messages/s, from a backlog {count(backlog)}. "
+        f"the publisher works on the same machine: {count(full)} messages/s, from a backlog {count(backlog)}. "
         "Seen from outside: up to one turn of the watcher is in every number."
     )
     columns = (
@@ -82,16 +79,8 @@ def _from_a_backlog(server: MariaDB, messages: int) -> float:
 
 
 def _while_publishing(server: MariaDB, messages: int, rate: float) -> float:
-    """Messages a second that are stored while more than that are offered."""
     with _running_worker(server) as (url, port, _pid):
-        publisher.publish_evenly(port, telemetry.messages(1_000, _DEVICES, _START_MS, boot="warm"), 1_000)
-        offered = telemetry.messages(messages, _DEVICES, _START_MS)
-        publishing = threading.Thread(target=publisher.publish_evenly, args=(port, offered, rate))
-        with progress.counter(url, progress.ACCOUNT) as settled:
-            publishing.start()
-            seen = progress.watch(settled, 1_000 + messages, time.monotonic())
-            publishing.join()
-    return seen.rate
+        return sustained.rate(url, port, messages, rate, _DEVICES)
 
 
 @contextmanager
