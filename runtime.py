@@ -56,6 +56,9 @@ _CLIENTS_LEAVE_S: Final = 1.5
 #: Of this process, on Linux and macOS alike.
 _OPEN_FILES: Final = Path("/dev/fd")
 _LOCK_WAIT_S: Final = 10.0
+#: How long a thread waits for one that computes. A request passes several threads: with Python's own 5 ms at each, an
+#: answer beside a busy worker took 8 to 13 ms instead of 3.
+_TURN_S: Final = 0.001
 _PORTER: Final = Backoff(0.1, 1.0)
 _PORTER_S: Final = 0.5
 _OTHER_KEY: Final = (
@@ -253,6 +256,7 @@ def start_runtime(settings: Settings) -> Runtime:
     )
     taking = make_http_readings(settings, engine, board, vitals)
     heap.settle()
+    sys.setswitchinterval(_TURN_S)
     runtime = Runtime(settings, engine, doors, board, taking, device_address, threading.Event(), worker, embedded, lock)
     runtime.start()
     return runtime
