@@ -7,7 +7,9 @@ from api import (
     dead_letters,
     devices,
     docs,
+    exports,
     health,
+    history,
     http_readings,
     keys,
     limits,
@@ -26,6 +28,8 @@ problems.install(api)
 api.add_middleware(limits.Limits)
 for _room in (
     readings,
+    history,
+    exports,
     http_readings,
     devices,
     health,

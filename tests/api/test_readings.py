@@ -1,15 +1,32 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.testclient import TestClient
 
-from api import readings
+from api import history
 from db.engine import create
 from ingest.snapshot import AboutChange, ReadingChange, StatusChange
 from ingest.vitals import now_ms
 from tests.api.server import Place, fields
 
 NOON = 1_764_000_000_000
+ODD_NAMES = [
+    "'",
+    "' OR '1'='1",
+    '"; DROP TABLE readings; --',
+    "%",
+    "_",
+    "A",
+    "a ",
+    "\\",
+    "../../etc/passwd",
+    "\U0001f600",
+    "=1+1",
+    "a\0b",
+    "x" * 5_000,
+]
 
 
 def reading(device: str, metric: str, ts: int, value: float) -> ReadingChange:
@@ -183,14 +200,135 @@ def test_no_device_at_all_is_named_too(here: Place, client: TestClient) -> None:
 def test_too_many_readings_are_refused_not_cut(
     here: Place, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readings, "MOST_POINTS", 5)
+    monkeypatch.setattr(history, "MOST_POINTS", 5)
     now = now_ms()
     here.store("a", "x", [(now - n, 1.0) for n in range(1, 4)])
     here.store("a", "y", [(now - n, 1.0) for n in range(1, 4)])
-    assert len(client.get("/api/readings/?device=a&metric=x").json()["points"]) == 3
-    answer = client.get("/api/readings/?device=a")
+    assert len(client.get("/api/readings/?device=a&metric=x&resolution=raw").json()["points"]) == 3
+    answer = client.get("/api/readings/?device=a&resolution=raw")
     assert answer.status_code == 400
-    assert "more than 5 readings" in answer.json()["detail"]
+    assert "more than 5 points" in answer.json()["detail"]
+
+
+def test_where_many_series_are_asked_for_each_has_fewer_points(
+    here: Place, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_POINTS", 40)
+    for metric in ("x", "y"):
+        here.store("a", metric, [(NOON + n * 1_000, 1.0) for n in range(100)])
+    found = client.get(f"/api/readings/?device=a&from={NOON}&to={NOON + 100_000}").json()
+    assert [(one["bucket_ms"], len(one["points"])) for one in found] == [(5_000, 20), (5_000, 20)]
+
+
+# Resolutions
+
+DAY = 86_400_000
+
+
+@pytest.fixture
+def month(anywhere: Place) -> Place:
+    """Thirty days at half an hour, with one peak."""
+    rows = [(NOON + n * 1_800_000, 99.0 if n == 700 else n % 10) for n in range(30 * 48)]
+    anywhere.store("kitchen", "temperature", rows, "°C")
+    return anywhere
+
+
+def asked(client: TestClient, **parameters: Any) -> dict[str, Any]:
+    query: dict[str, str | int] = {"device": "kitchen", "metric": "temperature", "from": NOON, "to": NOON + 30 * DAY}
+    query |= parameters
+    answer = client.get("/api/readings/", params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.mark.usefixtures("month")
+def test_as_many_points_as_asked_for_and_no_peak_lost(client: TestClient) -> None:
+    for points, resolution, bucket_ms in (
+        (2000, "raw", None),
+        (1000, "hours", 3_600_000),
+        (400, "hours", 2 * 3_600_000),
+        (30, "days", DAY),
+        (10, "days", 3 * DAY),
+    ):
+        found = asked(client, points=points)
+        assert (found["resolution"], found["bucket_ms"]) == (resolution, bucket_ms)
+        assert len(found["points"]) <= points + 1
+        assert max(point["max"] for point in found["points"]) == 99.0
+        assert sum(point["n"] for point in found["points"]) == 30 * 48
+
+
+@pytest.mark.usefixtures("month")
+@pytest.mark.parametrize("resolution", ["raw", "minutes", "hours", "days"])
+def test_a_resolution_by_name(client: TestClient, resolution: str) -> None:
+    found = asked(client, resolution=resolution, points=1)
+    assert found["resolution"] == resolution
+    assert found["bucket_ms"] == {"raw": None, "minutes": 60_000, "hours": 3_600_000, "days": DAY}[resolution]
+    assert len(found["points"]) == {"raw": 1440, "minutes": 1440, "hours": 720, "days": 31}[resolution]
+
+
+@pytest.mark.usefixtures("month")
+def test_days_are_those_of_the_zone_that_was_asked_for(client: TestClient) -> None:
+    found = asked(client, resolution="days", tz="Asia/Kolkata")
+    assert {(point["ts"] + 5.5 * 3_600_000) % DAY for point in found["points"]} == {0}
+
+
+def test_the_zone_of_the_screens_is_the_one_without_a_name(month: Place, client: TestClient) -> None:
+    month.runtime.settings = month.runtime.settings.model_copy(update={"display_timezone": "Asia/Kolkata"})
+    found = asked(client, resolution="days")
+    assert {(point["ts"] + 5.5 * 3_600_000) % DAY for point in found["points"]} == {0}
+    midnight = asked(client, **{"from": "2025-12-01", "to": "2025-12-02", "resolution": "raw"})
+    assert midnight["points"][0]["ts"] == 1_764_527_400_000
+
+
+def test_what_has_not_changed_is_not_sent_again(month: Place, client: TestClient) -> None:
+    query = f"/api/readings/?device=kitchen&metric=temperature&from={NOON}&to={NOON + DAY}"
+    first = client.get(query)
+    assert first.headers["cache-control"] == "private, no-cache"
+    tag = first.headers["etag"]
+    for known in (tag, f'"other", W/{tag}', "*"):
+        again = client.get(query, headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == tag
+    month.store("kitchen", "temperature", [(NOON + 1, 5.0)])
+    assert client.get(query, headers={"If-None-Match": tag}).headers["etag"] != tag
+
+
+# What cannot be asked
+
+
+def test_five_hundred_years_are_answered(month: Place, client: TestClient) -> None:  # noqa: ARG001
+    found = asked(client, **{"from": "1700-01-01", "to": "2200-01-01"})
+    assert sum(point["n"] for point in found["points"]) == 30 * 48
+    assert asked(client, **{"from": "0001-01-01", "to": "9999-12-31", "points": 20_000})["points"]
+
+
+@pytest.mark.parametrize("points", ["0", "-1", "20001", "1000000000", "1e3", "many", "9" * 40])
+def test_points_that_cannot_be_are_named(here: Place, client: TestClient, points: str) -> None:
+    here.store("a", "x", [(NOON, 1.0)])
+    answer = client.get(f"/api/readings/?device=a&metric=x&points={points}")
+    assert answer.status_code == 422
+    assert fields(answer.json()) == {"points"}
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_are_unknown_and_no_more(here: Place, client: TestClient, name: str) -> None:
+    here.store("a", "x", [(NOON, 1.0)])
+    for path in ("readings/", "export.csv", "export.parquet", "export.xlsx"):
+        for query in ({"device": name}, {"device": "a", "metric": name}):
+            answer = client.get(f"/api/{path}", params=query)
+            assert answer.status_code == 404, (path, query, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "zone", ["Mars/Olympus", "", "../../etc/passwd", "/etc/localtime", "Europe", "\U0001f30d", "a\0b"]
+)
+def test_a_zone_that_does_not_exist_is_named(here: Place, client: TestClient, zone: str) -> None:
+    here.store("a", "x", [(NOON, 1.0)])
+    for path in ("readings/", "export.csv"):
+        answer = client.get(f"/api/{path}", params={"device": "a", "tz": zone})
+        assert (answer.status_code, fields(answer.json())) == (400, {"tz"})
 
 
 def test_history_while_the_database_is_away_is_503(here: Place, client: TestClient) -> None:
