@@ -115,10 +115,9 @@ def period_words(period: Period, now: int, zone: tzinfo) -> str:
     if period.span < 10 * MINUTE_MS:
         first = at(period.start, zone)
         return f"{_date(first)}, {_clock(period.start, zone)} to {_clock(period.end, zone)}"
-    first_words, last_words = moment(period.start, now, zone), moment(period.end, now, zone)
     if at(period.start, zone).date() == at(period.end, zone).date():
-        last_words = f"{at(period.end, zone):%H:%M}"
-    return f"{first_words} to {last_words}"
+        return f"{moment(period.start, now, zone)} to {at(period.end, zone):%H:%M}"
+    return f"{_dated(period.start, now, zone)} to {_dated(period.end, now, zone)}"
 
 
 def iso(ts: int) -> str:
@@ -134,6 +133,13 @@ def wall(moment_there: datetime, zone: tzinfo) -> int:
 
 def _date(then: datetime) -> str:
     return f"{then.day} {then:%b %Y}"
+
+
+def _dated(ts: int, now: int, zone: tzinfo) -> str:
+    """The same as `moment`, also with its date if it is today's."""
+    then = at(ts, zone)
+    words = moment(ts, now, zone)
+    return words if "," in words else f"{then.day} {then:%b}, {words}"
 
 
 def _clock(ts: int, zone: tzinfo) -> str:
