@@ -123,7 +123,7 @@ def show_range(view: View, whole: Period, zone: ZoneInfo) -> None:
             wider = widened(shown)
             st.button("Zoom out", icon=":material/zoom_out:", key="history_out", on_click=go_to, args=(wider,))
         st.toggle(
-            "Compare with the period before",
+            "Compare with before",
             **bound("compare", view.compare, lambda old, on: replace(old, compare=bool(on))),
         )
         _zone_list(zone)

@@ -36,7 +36,8 @@ def strip(drawn: Sequence[Drawn], stored: Period, shown: Period, zone: tzinfo, p
     scale = alt.Scale(domain=[0, 1], zero=False, nice=False)
     mark = alt.BrushConfig(fill="gray", fillOpacity=0.2, stroke="gray")
     drag = alt.selection_interval(name=DRAGGED, encodings=["x"], mark=mark, zoom=False, translate=False)
-    seen = pd.DataFrame({"ts": [float(max(shown.start, stored.start))], "to": [float(min(shown.end, stored.end))]})
+    first, last = (float(min(max(ts, stored.start), stored.end)) for ts in (shown.start, shown.end))
+    seen = pd.DataFrame({"ts": [first], "to": [last]})
     here = alt.Chart(seen).mark_rect(color=paint.ink, opacity=0.14, stroke=paint.ink, strokeWidth=1.5)
     layers = [
         here.encode(x=x, x2="to:Q"),

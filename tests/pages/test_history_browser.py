@@ -141,7 +141,7 @@ def test_a_link_brings_back_all_that_was_chosen(server: Server, pages: Pages) ->
     expect(page.get_by_role("button", name="24 Oct, 15:30 to 21:30")).to_be_visible()
     expect(page.get_by_role("button", name="2 devices: temperature")).to_be_visible()
     expect(page.get_by_role("button", name="Reset zoom")).to_be_visible()
-    expect(page.get_by_role("switch", name="Compare with the period before")).to_be_checked()
+    expect(page.get_by_role("switch", name="Compare with before")).to_be_checked()
     expect(page.get_by_label("Threshold, °C")).to_have_value("22.5")
     expect(page.get_by_role("columnheader", name="Above")).to_be_visible()
     expect(page.get_by_role("combobox", name="Series whose week and values are shown")).to_have_value("kitchen")
