@@ -103,6 +103,12 @@ def show_devices(snapshot: Snapshot) -> None:
         st.subheader("Last hour", anchor="last-hour", width="content")
         label = "Device whose last hour is shown"
         device = st.selectbox(label, sorted(snapshot.devices), key=_CHOICE, label_visibility="collapsed", width=280)
+        st.page_link(
+            "history.py",
+            label="Open in History",
+            icon=":material/timeline:",
+            query_params={"device": device, "range": "1h"},
+        )
     show_last_hour(device)
     if all((device.model or "").startswith(_SIMULATED) for device in snapshot.devices.values()):
         with st.expander("Connect a real device"):

@@ -43,6 +43,7 @@ class Entry:
 
 PAGES: Final = (
     Entry("live.py", "Live", "live", ":material/sensors:"),
+    Entry("history.py", "History", "history", ":material/timeline:"),
     Entry("users.py", "Users", "users", ":material/group:", "admin"),
     Entry("audit.py", "Audit", "audit", ":material/history:", "admin"),
     Entry("system.py", "System", "system", ":material/monitor_heart:"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from runtime import Runtime, get_runtime
@@ -28,6 +29,7 @@ def _collected() -> Iterator[None]:
 
 
 def start(monkeypatch: pytest.MonkeyPatch, directory: Path, **settings: str) -> None:
+    st.cache_data.clear()
     monkeypatch.chdir(ROOT)
     given = {"DATA_DIR": str(directory), "DATABASE_URL": f"sqlite:///{directory}/monitor.db", "DEMO_DEVICES": "0"}
     for name, value in (given | settings).items():
@@ -94,6 +96,27 @@ def test_live_shows_the_last_hour_of_the_chosen_device(running: Runtime) -> None
     assert "**temperature**" in text_of(app)
 
 
+def test_history_without_readings_tells_how_to_send_one(running: Runtime) -> None:
+    app = opened("history")
+
+    assert not app.exception
+    assert "Nothing is stored yet" in text_of(app)
+    assert app.code[0].value.startswith(f"mosquitto_pub -h 127.0.0.1 -p {running.device_address.port} ")
+
+
+def test_history_shows_the_first_device_and_names_the_zone(running: Runtime) -> None:
+    publish(running, "iot/kitchen/telemetry", '[{"ts": 1760000000000, "x": 1}, {"ts": 1760000060000, "x": 2}]')
+    eventually(lambda: running.health().account.readings.stored == 2)
+
+    app = opened("history")
+
+    assert not app.exception
+    assert "No readings" in text_of(app)
+    assert not app.button(key="history_last").click().run().exception
+    assert "**x**" in text_of(app)
+    assert "Times are those of UTC" in text_of(app)
+
+
 def test_system_when_all_is_well_and_nothing_has_come(running: Runtime) -> None:
     app = opened("system")
 
@@ -122,21 +145,23 @@ def test_a_database_that_goes_away_leaves_the_cards_and_takes_no_page(
     eventually(lambda: runtime.health().can_store)
     publish(runtime, "iot/kitchen/telemetry", '{"temperature": 21.5}')
     eventually(lambda: runtime.board.current.devices)
-    live, system = opened("live"), opened("system")
+    live, system, history = opened("live"), opened("system"), opened("history")
 
     own_mariadb.kill()
     eventually(lambda: runtime.health().database.state != "connected")
+    st.cache_data.clear()  # what was read shortly before is shown for some seconds more
 
-    for app in (live.run(), system.run()):
+    for app in (live.run(), system.run(), history.run()):
         assert not app.exception
         assert "The database has been out of reach since" in text_of(app)
     assert "The chart comes back by itself" in text_of(live)
+    assert "History comes back by itself" in text_of(history)
     assert live.selectbox[0].value == "kitchen"
     assert "are shown again when the database is back" in text_of(system)
     get_runtime.clear()
 
 
-@pytest.mark.parametrize("page", ["live", "system"])
+@pytest.mark.parametrize("page", ["live", "history", "system"])
 def test_parts_that_are_away_are_a_calm_word_and_no_traceback(without_parts: Runtime, page: str) -> None:
     eventually(lambda: without_parts.health().database.problem is not None)
 
