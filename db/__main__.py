@@ -1,16 +1,22 @@
-"""`python -m db`: users and the audit log, from the server's terminal."""
+"""`python -m db`: users, the audit log, backups and imports, from the server's terminal."""
 
 from __future__ import annotations
 
 import typer
 
-from db import audit_commands, user_commands
+from db import audit_commands, move_commands, user_commands
 
 app = typer.Typer(
-    help="Users and the audit log.", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+    help="Users, the audit log, backups and imports.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 app.add_typer(user_commands.app, name="users")
 app.add_typer(audit_commands.app, name="audit")
+app.command("backup")(move_commands.make_backup)
+app.command("restore")(move_commands.do_restore)
+app.command("import")(move_commands.do_import)
 
 if __name__ == "__main__":
     app(prog_name="python -m db")
