@@ -46,6 +46,7 @@ PAGES: Final = (
     Entry("history.py", "History", "history", ":material/timeline:"),
     Entry("users.py", "Users", "users", ":material/group:", "admin"),
     Entry("audit.py", "Audit", "audit", ":material/history:", "admin"),
+    Entry("imports.py", "Import", "import", ":material/upload_file:", "admin"),
     Entry("system.py", "System", "system", ":material/monitor_heart:"),
     Entry("account.py", "My account", "account", ":material/person:", "viewer", listed=False),
     Entry("login.py", "Log in", "login", ":material/login:", listed=False),

@@ -9,8 +9,11 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from db import unfinished
 from db.engine import DatabaseAway, translated_errors
 
 _LOCK: Final = "smart_monitor_migrations"
@@ -24,10 +27,30 @@ def apply(engine: Engine) -> None:
     """Bring the database to the newest version, under a lock; harmless where it is there already.
 
     Raises:
-        DatabaseAway: If the database can't be reached or another process holds the lock for ten minutes.
+        DatabaseAway: If the database can't be reached, another process holds the lock for ten minutes, or a restore
+            is under way or was left half done.
     """
     with translated_errors(), engine.connect() as connection, _locked(connection):
+        if unfinished.is_marked(connection):
+            raise DatabaseAway(unfinished.WORDS)
         command.upgrade(config(connection), "head")
+
+
+def apply_up_to(engine: Engine, revision: str) -> None:
+    """Bring a database that is being restored to this version. Raises DatabaseAway."""
+    with translated_errors(), engine.connect() as connection, _locked(connection):
+        command.upgrade(config(connection), revision)
+
+
+def revision(connection: Connection) -> str:
+    """The version that the database is at, empty where it has no tables."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def is_known(revision: str) -> bool:
+    """Whether this is the newest version or one before it, so that tables at it can be brought to the newest."""
+    script = ScriptDirectory(str(Path(__file__).parent))
+    return any(known.revision == revision for known in script.walk_revisions())
 
 
 def config(connection: Connection) -> Config:

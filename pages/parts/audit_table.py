@@ -32,6 +32,9 @@ ACTIONS: Final = {
     "device_token.revoke": "revoke a device token",
     "dead_letters.delete": "delete dead letters",
     "dead_letters.replay": "replay dead letters",
+    "readings.import": "import readings",
+    "backup.make": "back up",
+    "backup.restore": "restore a backup",
     "audit.export": "export the audit log",
     "audit.begin": "begin a new chain",
 }

@@ -1,0 +1,166 @@
+"""Readings of a file in the database: whole, once, and counted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from db import balance, devices, history, imports, migrations, readings
+from db.engine import DatabaseAway, Engine, create, reading, snapshot, writing
+from db.incoming import DAY_MS, Incoming
+from db.incoming_files import read
+from tests.db.conftest import NOW
+from tests.parts.mariadb import MariaDB
+
+_ROOT = Path(__file__).parents[2]
+_OLD = NOW - 100 * DAY_MS
+
+
+def incoming(path: Path, lines: list[str]) -> Incoming:
+    (path / "in.csv").write_text("ts,device,metric,value,unit\n" + "".join(f"{line}\n" for line in lines))
+    with (path / "in.csv").open("rb") as opened:
+        return read(opened, 0, NOW, None, lambda _: None)
+
+
+def put(engine: Engine, found: Incoming) -> tuple[int, int]:
+    """How many were stored, and known."""
+    plan = imports.plan(engine, found, lambda _: None)
+    return store(engine, plan), plan.known
+
+
+def store(engine: Engine, plan: imports.Plan) -> int:
+    return sum(step.stored for step in imports.store(engine, plan.fresh, NOW))
+
+
+def days(count: int) -> list[str]:
+    """Two readings of two series on each of so many days."""
+    return [
+        f"{_OLD + day * DAY_MS + n},{device},temperature,{day}.{n},°C"
+        for device in ("attic", "cellar")
+        for day in range(count)
+        for n in range(2)
+    ]
+
+
+def test_it_is_stored_once_however_often_it_comes(engine: Engine, tmp_path: Path) -> None:
+    found = incoming(tmp_path, days(5))
+    assert put(engine, found) == (20, 0)
+    assert put(engine, incoming(tmp_path, days(6))) == (4, 20)
+    with snapshot(engine) as connection:
+        assert balance.read(connection) == balance.Balance(24, 24)
+        stored = {(one.device, one.metric): one for one in devices.every_series(connection)}
+        attic = stored["attic", "temperature"]
+        points = history.raw(connection, attic.id, 0, NOW)
+    assert attic.unit == "°C"
+    assert points.ts.tolist() == [_OLD + day * DAY_MS + n for day in range(6) for n in range(2)]
+    assert points.value.tolist() == [float(f"{day}.{n}") for day in range(6) for n in range(2)]
+
+
+def test_what_is_stored_with_another_value_stays_and_is_named(engine: Engine, temperature: int, tmp_path: Path) -> None:
+    with writing(engine) as connection:
+        readings.insert_new(connection, [(temperature, _OLD, 1.0), (temperature, _OLD + 5, 2.0)])
+    lines = [f"{_OLD + n},kitchen,temperature,1," for n in (5, 0, 2)]
+    found = incoming(tmp_path, lines)
+    assert put(engine, found) == (1, 1)
+    reason = "line 2, value: 1.0 at a time at which 2.0 is stored: the stored one stays"
+    assert ([str(one) for one in found.problems.kept], found.problems.count) == ([reason], 1)
+    with reading(engine) as connection:
+        assert readings.existing_between(connection, temperature, 0, NOW) == {
+            (temperature, _OLD): 1.0,
+            (temperature, _OLD + 2): 1.0,
+            (temperature, _OLD + 5): 2.0,
+        }
+
+
+def test_another_unit_than_the_series_has(engine: Engine, temperature: int, tmp_path: Path) -> None:
+    assert put(engine, incoming(tmp_path, [f"{_OLD},kitchen,temperature,1,°C"])) == (1, 0)
+    lines = [f"{_OLD + n},kitchen,temperature,1,°F" for n in range(3)] + [f"{_OLD},kitchen,humidity,1,%"]
+    found = incoming(tmp_path, lines)
+    assert put(engine, found) == (1, 0)
+    reason = "line 2, unit: kitchen temperature is kept in '°C', and is in '°F' in this file"
+    assert ([str(one) for one in found.problems.kept], found.problems.count) == ([reason], 3)
+    with reading(engine) as connection:
+        assert len(readings.existing_between(connection, temperature, 0, NOW)) == 1
+
+
+def test_a_long_span_is_compared_as_a_whole(engine: Engine, tmp_path: Path) -> None:
+    lines = [f"{_OLD + day * DAY_MS},kitchen,temperature,{day}," for day in range(0, 100, 3)]
+    assert put(engine, incoming(tmp_path, lines)) == (34, 0)
+    assert put(engine, incoming(tmp_path, lines)) == (0, 34)
+    lines = [f"{_OLD + day * DAY_MS},kitchen,temperature,{day}," for day in range(100)]
+    assert put(engine, incoming(tmp_path, lines)) == (66, 34)
+
+
+def test_nothing_to_store_makes_no_device(engine: Engine, tmp_path: Path) -> None:
+    assert put(engine, incoming(tmp_path, [])) == (0, 0)
+    assert put(engine, incoming(tmp_path, ["x,kitchen,t,1,"])) == (0, 0)
+    with reading(engine) as connection:
+        assert devices.every(connection) == []
+
+
+def test_old_readings_are_not_taken_for_new_ones(engine: Engine, temperature: int, tmp_path: Path) -> None:
+    with writing(engine) as connection:
+        readings.insert_new(connection, [(temperature, NOW, 1.0)])
+        readings.store_latest(connection, [(temperature, NOW, 1.0, NOW)])
+    put(engine, incoming(tmp_path, [f"{_OLD},kitchen,temperature,5,", f"{_OLD},attic,temperature,6,"]))
+    with reading(engine) as connection:
+        newest = {one.device: (one.ts, one.value, one.received_at) for one in readings.newest(connection)}
+        assert newest == {"kitchen": (NOW, 1.0, NOW), "attic": (_OLD, 6.0, _OLD)}
+        assert readings.changed_latest(connection, 0)[-1].ts == NOW
+        assert devices.last_seen(connection, "attic") == _OLD
+
+
+_KILLED = """
+import os, signal, sys
+from db import imports, incoming_files
+from db.engine import create
+engine = create(sys.argv[1])
+found = incoming_files.read(open(sys.argv[2], "rb"), 0, int(sys.argv[4]), None, lambda _: None)
+plan = imports.plan(engine, found, lambda _: None)
+for step, _ in enumerate(imports.store(engine, plan.fresh, int(sys.argv[4]))):
+    if step == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_an_import_that_was_killed_is_completed_by_another(engine: Engine, tmp_path: Path, steps: int) -> None:
+    incoming(tmp_path, days(6))
+    url = engine.url.render_as_string(hide_password=False)
+    arguments = [url, str(tmp_path / "in.csv"), str(steps), str(NOW)]
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, *arguments], cwd=_ROOT, check=False, capture_output=True, timeout=30
+    )
+    assert killed.returncode == -9, killed.stderr
+    with snapshot(engine) as connection:
+        half = balance.read(connection)
+    assert half == balance.Balance(4 * (steps + 1), 4 * (steps + 1))
+    assert put(engine, incoming(tmp_path, days(6))) == (24 - half.held, half.held)
+    with snapshot(engine) as connection:
+        assert balance.read(connection) == balance.Balance(24, 24)
+
+
+def test_readings_that_came_by_themselves_meanwhile(engine: Engine, temperature: int, tmp_path: Path) -> None:
+    plan = imports.plan(
+        engine, incoming(tmp_path, [f"{_OLD + n},kitchen,temperature,1," for n in range(3)]), lambda _: None
+    )
+    with writing(engine) as connection:
+        readings.insert_new(connection, [(temperature, _OLD + 1, 1.0)])
+    assert store(engine, plan) == 2
+
+
+def test_an_import_whose_database_went_away_is_completed_by_another(own_mariadb: MariaDB, tmp_path: Path) -> None:
+    engine = create(own_mariadb.fresh_database())
+    migrations.apply(engine)
+    plan = imports.plan(engine, incoming(tmp_path, days(6)), lambda _: None)
+    steps = imports.store(engine, plan.fresh, NOW)
+    assert [next(steps).stored for _ in range(2)] == [4, 4]
+    own_mariadb.kill()
+    with pytest.raises(DatabaseAway):
+        next(steps)
+    own_mariadb.restart()
+    assert put(engine, incoming(tmp_path, days(6))) == (16, 8)
+    engine.dispose()
