@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from db.doors import BadField, Conflict, DoorsError, NotAllowed, SlowDown, WrongLogin
 from db.engine import DatabaseAway
+from db.history import DamagedChunk
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _refused)
     app.add_exception_handler(DoorsError, _kept_shut)
     app.add_exception_handler(DatabaseAway, _database_away)
+    app.add_exception_handler(DamagedChunk, _damaged)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
@@ -145,6 +147,12 @@ def _kept_shut(request: Request, error: Exception) -> Response:
 
 def _database_away(request: Request, error: Exception) -> Response:
     return _refused(request, away(str(error)))
+
+
+def _damaged(_request: Request, error: Exception) -> Response:
+    return answer(
+        500, f"Something in the database was changed: {error}. Other times can be read; python -m db verify names all."
+    )
 
 
 def _invalid(_request: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from db import devices, history, zones
+from db.days import days
 from db.engine import Connection
 from db.gaps import Gap, between_buckets, between_points, segments
 from db.packing import (
@@ -30,6 +31,7 @@ from db.packing import (
     joined_points,
     no_buckets,
     refold,
+    refold_evenly,
 )
 from db.statistics import Statistics, statistics
 
@@ -221,9 +223,18 @@ def _wide(asked: _Asked, width: int) -> _Found:
     """Buckets of a minute and more."""
     if width < HOUR_MS:
         return _even(asked, "minutes", width)
-    if width >= DAY_MS and zones.is_even(asked.zone, asked.start - width, asked.end + width, HOUR_MS):
-        return _days(asked, width // DAY_MS)
+    if width > DAY_MS:
+        return _many_days(asked, width)
+    if width == DAY_MS and zones.is_even(asked.zone, asked.start - width, asked.end + width, HOUR_MS):
+        return _days(asked)
     return _even(asked, "hours", width)
+
+
+def _many_days(asked: _Asked, width: int) -> _Found:
+    """Buckets of several days, which are UTC's: at that width an hour or two is nothing, and ten years come at once."""
+    first, last = asked.start // width * width, -(-asked.end // width) * width
+    narrow = days(asked.connection, asked.series_id, first, last)
+    return _Found("days", width, refold_evenly(narrow, width), between_buckets(narrow, DAY_MS))
 
 
 def _even(asked: _Asked, resolution: Literal["minutes", "hours"], width: int) -> _Found:
@@ -237,14 +248,14 @@ def _even(asked: _Asked, resolution: Literal["minutes", "hours"], width: int) ->
     return _Found(resolution, width, wide, between_buckets(narrow, unit))
 
 
-def _days(asked: _Asked, days: int) -> _Found:
-    """Buckets of so many days of the zone, from hours where its days begin on whole ones."""
-    edges = zones.midnights(asked.zone, asked.start, asked.end, days)
+def _days(asked: _Asked) -> _Found:
+    """Days of the zone, from hours where they begin on whole ones."""
+    edges = zones.midnights(asked.zone, asked.start, asked.end)
     unit, source = (MINUTE_MS, history.minutes) if (edges % HOUR_MS).any() else (HOUR_MS, history.hours)
     edges = edges // MINUTE_MS * MINUTE_MS  # clocks before 1900 were seconds off
     parts = list(_pieces(asked, source, int(edges[0]) // unit * unit, -(-int(edges[-1]) // unit) * unit))
     gaps = between_buckets(joined_buckets(parts), unit)
-    return _Found("days", days * DAY_MS, refold(joined_buckets(parts), edges), gaps)
+    return _Found("days", DAY_MS, refold(joined_buckets(parts), edges), gaps)
 
 
 def pieces(
@@ -264,7 +275,7 @@ def pieces(
         case "hours":
             yield from _pieces(asked, history.hours, start // HOUR_MS * HOUR_MS, -(-end // HOUR_MS) * HOUR_MS)
         case "days":
-            yield _days(asked, 1).buckets
+            yield _days(asked).buckets
 
 
 def _pieces(asked: _Asked, source: Source, start: int, end: int) -> Iterator[Buckets]:
@@ -275,7 +286,7 @@ def _pieces(asked: _Asked, source: Source, start: int, end: int) -> Iterator[Buc
 def _all(asked: _Asked, resolution: Resolution) -> _Found:
     """All that the resolution has. Raises BadRange if that is more than MOST_POINTS."""
     if resolution == "days":
-        found = _days(asked, 1)
+        found = _days(asked)
         _check_count(len(found.buckets))
         return found
     parts: list[Buckets] = []

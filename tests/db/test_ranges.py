@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -13,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db import readings
+from db import readings, sealing
 from db.devices import Series
 from db.engine import Engine, snapshot, writing
 from db.packing import DAY_MS, HOUR_MS, MINUTE_MS
 from db.ranges import BadRange, Gap, Range, Resolution, read
+from db.sealing import Sealer
 from db.zones import midnights
 
 NOON = 1_764_072_000_000  # 2025-11-25 12:00 UTC
@@ -72,8 +74,8 @@ def agree(found: Range, rows: Sequence[tuple[int, float]], zone: tzinfo = UTC) -
     if not len(starts):
         assert not ((ts >= found.start) & (ts < found.end)).any()
         return
-    if found.resolution == "days":
-        edges = midnights(zone, starts[0], starts[-1] + 1, (found.bucket_ms or 0) // DAY_MS)
+    if found.resolution == "days" and found.bucket_ms == DAY_MS:
+        edges = midnights(zone, starts[0], starts[-1] + 1)
         ends = edges[np.searchsorted(edges, starts, side="right")]
     else:
         ends = starts + (found.bucket_ms or 1)
@@ -174,11 +176,43 @@ def test_days_of_half_hour_zones_come_from_minutes(engine: Engine, temperature: 
     assert found.frame[["n", "min", "max"]].to_numpy().tolist() == [[144, 0, 143]]
 
 
-def test_of_many_days_in_a_half_hour_zone_it_says_that_they_are_hours(engine: Engine, temperature: int) -> None:
+def test_buckets_of_several_days_are_utcs(engine: Engine, temperature: int) -> None:
     series = store(engine, temperature, ROWS)
     found = ask(engine, series, NOON, NOON + 3650 * DAY_MS, 1000, None, KOLKATA)
-    assert (found.resolution, found.bucket_ms) == ("hours", 4 * DAY_MS)
+    assert (found.resolution, found.bucket_ms) == ("days", 4 * DAY_MS)
     agree(found, ROWS)
+
+
+def test_of_single_days_in_a_half_hour_zone_it_says_that_they_are_hours(engine: Engine, temperature: int) -> None:
+    series = store(engine, temperature, ROWS)
+    found = ask(engine, series, NOON, NOON + 3 * DAY_MS, 3, None, KOLKATA)
+    assert (found.resolution, found.bucket_ms) == ("hours", DAY_MS)
+    agree(found, ROWS)
+
+
+@pytest.mark.parametrize("step_ms", [20_000, 20 * MINUTE_MS])
+def test_sealing_changes_nothing(engine: Engine, temperature: int, step_ms: int) -> None:
+    """Whatever lies in chunks, late beside them, or still in rows: all ranges say the same."""
+    rows = [(NOON + n * step_ms + n % 11, float(n * 31 % 97) / 8) for n in range(4_000)]
+    late = [(NOON + 400 * step_ms - 1, 500.0)]
+    series = store(engine, temperature, rows + late)
+    last = rows[-1][0]
+    asked: list[tuple[int, int, int, Resolution | None, tzinfo]] = [
+        (NOON - 7, last + 7, points, None, zone) for points in (1, 5, 300, 2_000, 20_000) for zone in (UTC, BERLIN)
+    ]
+    asked += [(NOON + HOUR_MS, NOON + 500 * step_ms, 1_000, name, KOLKATA) for name in ("minutes", "hours", "days")]
+    asked += [(NOON - 4_000 * DAY_MS, last + 1, 1_000, None, BERLIN)]
+    before = [ask(engine, series, *one) for one in asked]
+    sealer = Sealer("w-upkeep", "iot")
+    list(sealing.steps(engine, partial(writing, engine), sealer, last // DAY_MS * DAY_MS))
+    for number, one in enumerate(asked):
+        found = ask(engine, series, *one)
+        pd.testing.assert_frame_equal(found.frame, before[number].frame)
+        assert (found.resolution, found.bucket_ms) == (before[number].resolution, before[number].bucket_ms)
+    more = [(NOON + 600 * step_ms - 1, -500.0)]
+    store(engine, temperature, more)
+    for one in asked:
+        agree(ask(engine, series, *one), rows + late + more, one[-1])
 
 
 def test_buckets_of_hours_begin_at_the_zones_midnight(engine: Engine, temperature: int) -> None:

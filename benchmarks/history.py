@@ -1,0 +1,315 @@
+"""History: charts of any length, raw frames, exports, and what sealing costs and saves. MariaDB and SQLite.
+
+One series has ten years at 5 s, sealed; its last year lies as rows in a database of its own, which is what the others
+read. `--full` seals 100 devices x 2 metrics x 29 days beside it: 100 million readings.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from sqlalchemy import text
+
+from benchmarks import parts
+from benchmarks.history_data import END_MS, FIVE_S, Store, days, fill_rows, fill_sealed, lite, size, store
+from benchmarks.options import Options
+from benchmarks.tables import Table, count, percentile, spread
+from db import chunks, history, ranges, sealing
+from db import engine as database
+from db.devices import Series
+from db.export_job import ExportJob
+from db.exports import Plan
+from db.packing import DAY_MS, HOUR_MS
+from db.readings import insert_new
+
+_SPANS: Final = (("1 hour", HOUR_MS), ("1 day", DAY_MS), ("30 days", 30 * DAY_MS), ("1 year", 365 * DAY_MS))
+_TEN_YEARS: Final = ("10 years", 3_650 * DAY_MS)
+_POINTS: Final = 1_000
+#: At least how many times GROUP BY over rows.
+_LEAST: Final = {"30 days": "5", "1 year": "50"}
+_RATES: Final = (("5 s", 5_000, 60, "5"), ("1 min", 60_000, 365, "7"), ("15 min", 900_000, 3_650, "12"))
+
+
+def run(options: Options) -> list[Table]:
+    """A table each, on both databases."""
+    tables: list[Table] = []
+    with parts.directory() as directory, parts.database_server() as server:
+        for name, new in (("MariaDB", server.fresh_database), ("SQLite", _files(directory))):
+            print(f"  {name}: filling", file=sys.stderr)
+            sealed, plain = store(new(), 202 if options.full else 2), store(new(), 1)
+            years = 30 if options.quick else 3_650
+            fill_sealed(sealed, sealed.series[0], years, FIVE_S)
+            fill_rows(plain, plain.series[0], 2 if options.quick else 365, FIVE_S)
+            if options.full:
+                for series in sealed.series[2:]:
+                    fill_sealed(sealed, series, 29, FIVE_S)
+            tables += [_charts(sealed, plain, options), _frames(sealed, plain, options), _csv(sealed, plain, directory)]
+            tables += [_bytes(new, name, options), _sealing(new, name, options)]
+            sealed.engine.dispose()
+            plain.engine.dispose()
+    return tables
+
+
+def _files(directory: Path) -> Callable[[], str]:
+    numbers = iter(range(1_000))
+    return lambda: lite(directory, f"store{next(numbers)}")
+
+
+def _charts(sealed: Store, plain: Store, options: Options) -> Table:
+    spans = _SPANS[:2] if options.quick else (*_SPANS, _TEN_YEARS)
+    times = 3 if options.quick else 40
+    rows: list[tuple[str, ...]] = []
+    series, other = sealed.series[0], plain.series[0]
+    for name, span in spans:
+        ours = _times(times, partial(_chart, sealed, series, span))
+        if span <= 365 * DAY_MS:
+            grouped = _times(3, partial(_group_by, plain, other, span))
+            read = _times(1 if span > 30 * DAY_MS else 3, partial(_read_sql, plain, other, span))
+            others = (
+                f"{percentile(grouped, 50):.1f}",
+                f"{percentile(grouped, 50) / percentile(ours, 50):.1f}",
+                _LEAST.get(name, ""),
+                f"{percentile(read, 50):.0f}",
+            )
+        else:
+            others = ("", "", "", "")
+        with _writing(sealed):
+            busy = _times(times, partial(_chart, sealed, series, span))
+        slower = f"{percentile(busy, 50) / percentile(ours, 50):.1f}"
+        rows.append((name, f"{percentile(ours, 50):.1f}", f"{percentile(ours, 95):.1f}", "40", *others, slower, "2"))
+    columns = (
+        *("range", "p50 ms", "p95 ms", "at most", "GROUP BY, ms", "times ours", "at least"),
+        *("read_sql, ms", "while rows are written: times as long", "at most"),
+    )
+    note = (
+        f"{times} times each, warm, at 5 s a reading; the others read the same readings as rows of a table of its own."
+    )
+    return Table(f"A chart of {_POINTS:,} points, {sealed.product}", columns, tuple(rows), (note,))
+
+
+def _chart(sealed: Store, series: Series, span: int) -> None:
+    with database.snapshot(sealed.engine) as connection:
+        found = ranges.read(connection, series, END_MS - span, END_MS, _POINTS)
+    assert len(found.frame)
+
+
+def _group_by(plain: Store, series: Series, span: int) -> None:
+    width = max(FIVE_S, span // _POINTS)
+    query = text(
+        f"SELECT ts - ts % {width} AS bucket, COUNT(*) AS n, MIN(value) AS lo, MAX(value) AS hi, AVG(value) AS mean "
+        f"FROM readings WHERE series_id = {series.id} AND ts >= {END_MS - span} AND ts < {END_MS} GROUP BY bucket"
+    )
+    with database.reading(plain.engine) as connection:
+        assert len(pd.read_sql(query, connection))
+
+
+def _read_sql(plain: Store, series: Series, span: int) -> None:
+    query = text(f"SELECT ts, value FROM readings WHERE series_id = {series.id} AND ts >= {END_MS - span} ORDER BY ts")
+    with database.reading(plain.engine) as connection:
+        assert len(pd.read_sql(query, connection))
+
+
+def _frames(sealed: Store, plain: Store, options: Options) -> Table:
+    rows = []
+    for number in (1,) if options.quick else (1, 30):
+        ours = _times(5, partial(_raw, sealed, number * DAY_MS))
+        theirs = _times(3, partial(_read_sql, plain, plain.series[0], number * DAY_MS))
+        ratio = [slow / quick for slow, quick in zip(theirs, ours, strict=False)]
+        rows.append(
+            (
+                f"{number} days, {number * DAY_MS // FIVE_S:,} readings",
+                f"{percentile(ours, 50):.1f}",
+                f"{percentile(theirs, 50):.0f}",
+                spread(ratio, 1),
+                "30" if number == 30 else "",
+            )
+        )
+    columns = ("readings", "ours, ms", "read_sql, ms", "times", "at least")
+    return Table(f"A frame of single readings, {sealed.product}", columns, tuple(rows))
+
+
+def _raw(sealed: Store, span: int) -> None:
+    with database.snapshot(sealed.engine) as connection:
+        found = history.raw(connection, sealed.series[0].id, END_MS - span, END_MS)
+    assert len(pd.DataFrame({"ts": found.ts, "value": found.value}))
+
+
+def _csv(sealed: Store, plain: Store, directory: Path) -> Table:
+    """In processes of their own, because memory never shrinks."""
+    span = min(1_000_000 * FIVE_S, _length(plain))
+    ours = _apart(_export, sealed.url, sealed.series[0], span, directory)
+    theirs = _apart(_to_csv, plain.url, plain.series[0], span, directory)
+    rows = (
+        (
+            "ours",
+            f"{ours[0]:.2f}",
+            f"{theirs[0] / ours[0]:.1f}",
+            "15",
+            f"{ours[1]:.0f}",
+            "150",
+            f"{ours[2]:.0f}",
+            "200",
+        ),
+        ("read_sql and to_csv", f"{theirs[0]:.2f}", "", "", f"{theirs[1]:.0f}", "", "", ""),
+    )
+    columns = ("CSV", "s", "times", "at least", "MB more", "at most", "first byte, ms", "at most")
+    return Table(f"{count(span / FIVE_S)} readings as CSV, {sealed.product}", columns, rows)
+
+
+def _length(plain: Store) -> int:
+    with database.snapshot(plain.engine) as connection:
+        extent = history.extent(connection, plain.series[0].id)
+    assert extent is not None
+    return extent[1] + FIVE_S - extent[0]
+
+
+Took = tuple[float, float, float]
+
+
+def _apart(what: Callable[..., Took], *given: object) -> Took:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(what, given)
+
+
+def _export(url: str, series: Series, span: int, directory: Path) -> Took:
+    engine = database.create(url)
+    plan = Plan((series,), END_MS - span, END_MS, "raw", UTC, "long")
+    before = _memory_mb()
+    began = time.monotonic()
+    job = ExportJob(engine, plan, "csv", directory, lambda: None)
+    job.start()
+    first = None
+    offset = 0
+    while (part := job.read(offset, 1 << 20, 10)) is not None:
+        first = first or time.monotonic()
+        offset += len(part)
+    took = time.monotonic() - began
+    job.close()
+    return took, _memory_mb() - before, ((first or began) - began) * 1e3
+
+
+def _to_csv(url: str, series: Series, span: int, directory: Path) -> Took:
+    engine = database.create(url)
+    query = text(f"SELECT ts, value FROM readings WHERE series_id = {series.id} AND ts >= {END_MS - span} ORDER BY ts")
+    before = _memory_mb()
+    began = time.monotonic()
+    with database.reading(engine) as connection:
+        frame = pd.read_sql(query, connection)
+    frame.insert(0, "time", pd.to_datetime(frame["ts"], unit="ms", utc=True))
+    frame = frame.assign(device=series.device, metric=series.metric, unit=series.unit)
+    frame.to_csv(directory / "theirs.csv", index=False)
+    return time.monotonic() - began, _memory_mb() - before, 0.0
+
+
+def _memory_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _bytes(new: Callable[[], str], product: str, options: Options) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for name, step_ms, usual, most in _RATES:
+        plain, sealed = store(new(), 4), store(new(), 4)
+        number = 3 if options.quick else usual
+        empty = size(sealed)
+        total = sum(fill_rows(sealed, series, number, step_ms) for series in sealed.series)
+        _seal(sealed)
+        as_rows = sum(fill_rows(plain, series, min(number, 60), step_ms) for series in plain.series)
+        ours = (size(sealed) - empty) / total
+        rows.append((name, count(total), f"{ours:.1f}", most, f"{(size(plain) - empty) / as_rows:.1f}"))
+    columns = ("a reading each", "readings", "bytes a reading", "at most", "as rows")
+    return Table(f"What a reading takes, {product}", columns, tuple(rows), ("All resolutions and indexes included.",))
+
+
+def _sealing(new: Callable[[], str], product: str, options: Options) -> Table:
+    [(start, points)] = days(1, 1_000)
+    packing = _times(5, lambda: chunks.make(1, start, start + DAY_MS, points))
+    filled = store(new(), 8)
+    total = sum(fill_rows(filled, series, 1 if options.quick else 20, FIVE_S) for series in filled.series)
+    began = time.monotonic()
+    _seal(filled)
+    took = time.monotonic() - began
+    busy = store(new(), 8)
+    for series in busy.series:
+        fill_rows(busy, series, 1 if options.quick else 20, FIVE_S)
+    alone = _written_a_second(busy, 1.0 if options.quick else 5.0, END_MS + DAY_MS)
+    sealer = threading.Thread(target=_seal, args=(busy,))
+    sealer.start()
+    meanwhile = _written_a_second(busy, 1.0 if options.quick else 5.0, END_MS + 100 * DAY_MS)
+    sealer.join()
+    least = "80,000" if product == "MariaDB" else "150,000"
+    rows = (
+        ("packing, readings/s", count(len(points) / percentile(packing, 50) * 1e3), "1,000,000"),
+        ("rows to chunks, readings/s", count(total / took), least),
+        ("rows written meanwhile, share of the rate before", f"{meanwhile / alone:.2f}", "0.8"),
+    )
+    return Table(f"Sealing, {product}", ("what", "here", "at least"), rows)
+
+
+def _seal(store_: Store) -> None:
+    sealer = sealing.Sealer("bench", "iot")
+    for step in sealing.steps(store_.engine, lambda: database.writing(store_.engine), sealer, END_MS):
+        assert step.problem is None, step.problem
+
+
+def _written_a_second(store_: Store, seconds: float, ts: int) -> float:
+    """Rows a second of new readings from `ts` (UTC ms) on, a thousand a transaction."""
+    began, total = time.monotonic(), 0
+    while time.monotonic() - began < seconds:
+        ts += 1_000
+        total += _batch(store_, ts)
+    return total / (time.monotonic() - began)
+
+
+def _batch(store_: Store, ts: int) -> int:
+    ids: Sequence[int] = [series.id for series in store_.series]
+    rows = [(ids[n % len(ids)], ts + n, 20 + n % 10 / 10) for n in range(1_000)]
+    with database.writing(store_.engine) as connection:
+        return insert_new(connection, rows)
+
+
+@contextmanager
+def _writing(sealed: Store) -> Iterator[None]:
+    """Another process writes rows meanwhile, at half of what it can."""
+    context = multiprocessing.get_context("spawn")
+    ready, stop = context.Event(), context.Event()
+    writer = context.Process(target=_keep_writing, args=(sealed.url, sealed.series, ready, stop))
+    writer.start()
+    assert ready.wait(60)
+    try:
+        yield
+    finally:
+        stop.set()
+        writer.join()
+
+
+def _keep_writing(url: str, series: tuple[Series, ...], ready: threading.Event, stop: threading.Event) -> None:
+    other = Store(url, database.create(url), series[-1:])  # not the series that is read
+    ts = int(time.time() * 1_000)
+    while not stop.is_set():
+        began = time.monotonic()
+        ts += 1_000
+        _batch(other, ts)
+        ready.set()
+        stop.wait(time.monotonic() - began)
+
+
+def _times(number: int, what: Callable[[], object]) -> list[float]:
+    """Milliseconds of each, after once that does not count."""
+    what()
+    found = []
+    for _ in range(number):
+        began = time.perf_counter()
+        what()
+        found.append((time.perf_counter() - began) * 1e3)
+    return found
