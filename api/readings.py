@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from api.auth import READER, who
 from api.current import TheRuntime, device_now, devices_now
 from api.problems import unknown
-from db import readings
-from db.engine import reading
-from db.readings import Record
+from db import records
+from db.engine import snapshot
+from db.records import Record
 from ingest.snapshot import DeviceNow
 
 router = APIRouter(tags=["readings"])
@@ -61,8 +61,8 @@ def last_records(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[Record]:
     """Newest first, one record a device and time."""
-    with reading(runtime.engine) as connection:
-        found = readings.records(connection, device or None, limit)
+    with snapshot(runtime.engine) as connection:
+        found = records.records(connection, device or None, limit)
     if device and not found:
         device_now(runtime, device)  # a device without records is known all the same
     return found

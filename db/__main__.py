@@ -1,16 +1,21 @@
-"""`python -m db`: users and the audit log, from the server's terminal."""
+"""`python -m db`: users, the audit log and sealed readings, from the server's terminal."""
 
 from __future__ import annotations
 
 import typer
 
-from db import audit_commands, user_commands
+from db import audit_commands, history_commands, user_commands
 
 app = typer.Typer(
-    help="Users and the audit log.", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+    help="Users, the audit log, and sealed readings.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 app.add_typer(user_commands.app, name="users")
 app.add_typer(audit_commands.app, name="audit")
+for command in (history_commands.seal, history_commands.unseal, history_commands.verify):
+    app.command()(command)
 
 if __name__ == "__main__":
     app(prog_name="python -m db")

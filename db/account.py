@@ -23,6 +23,8 @@ _DAY_MS: Final = 86_400_000
 #: Batch rows, and ranges of numbers in them, folded in one transaction, which holds SQLite's only lock.
 _ROWS_AT_ONCE: Final = 500
 _RANGES_AT_ONCE: Final = 100_000
+#: What the account counts beside the tally.
+_BESIDE: Final = ("letters_removed", "readings_imported", "readings_removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +154,45 @@ def fold(connection: Connection, worker: str, token: str | None) -> int:
     return len(folded)
 
 
-def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally, letters_removed: int = 0) -> None:
-    new = {"worker": worker, "day": day, "letters_removed": 0, **_columns(Tally())}
+def _add_to_day(connection: Connection, worker: str, day: int, tally: Tally, **more: int) -> None:
+    """Add to a worker's day. `more` is what is counted beside the tally, by column."""
+    new = {"worker": worker, "day": day, **dict.fromkeys(_BESIDE, 0), **_columns(Tally())}
     connection.execute(insert_ignore(account), [new])
-    sums = {f.name: account.c[f.name] + getattr(tally, f.name) for f in fields(Tally)}
-    sums["letters_removed"] = account.c.letters_removed + letters_removed
-    connection.execute(account.update().where(account.c.worker == worker, account.c.day == day).values(sums))
+    sums = {name: account.c[name] + count for name, count in {**_columns(tally), **more}.items() if count}
+    if sums:
+        connection.execute(account.update().where(account.c.worker == worker, account.c.day == day).values(sums))
 
 
 def count_letters_removed(connection: Connection, worker: str, removed: int, at: int) -> None:
     """Count dead letters that had to leave, in the transaction in which they leave. `at` is UTC ms."""
     if removed:
-        _add_to_day(connection, worker, at // _DAY_MS, Tally(), removed)
+        _add_to_day(connection, worker, at // _DAY_MS, Tally(), letters_removed=removed)
+
+
+def move_stored(connection: Connection, worker: str, duplicate: int, rejected: int, at: int) -> None:
+    """Count readings that were stored and turned out to be known, or to contradict what was, when they were merged.
+
+    In the transaction in which their rows go. Which worker stored them is not known any more, so `worker` is a name for
+    what was moved alone. `at` is UTC ms.
+    """
+    moved = Tally(readings_stored=-duplicate - rejected, readings_duplicate=duplicate, readings_rejected=rejected)
+    _add_to_day(connection, worker, at // _DAY_MS, moved)
+
+
+def count_imported(connection: Connection, worker: str, imported: int, at: int) -> None:
+    """Count readings that came by no worker, in the transaction in which they come. `at` is UTC ms."""
+    _add_to_day(connection, worker, at // _DAY_MS, Tally(), readings_imported=imported)
+
+
+def count_removed(connection: Connection, worker: str, removed: int, at: int) -> None:
+    """Count readings that were past their time, or were deleted, in the transaction in which they go."""
+    _add_to_day(connection, worker, at // _DAY_MS, Tally(), readings_removed=removed)
+
+
+def imported_and_removed(connection: Connection) -> tuple[int, int]:
+    """Readings that ever came by no worker, and those that ever went for good."""
+    row = connection.execute(select(func.sum(account.c.readings_imported), func.sum(account.c.readings_removed))).one()
+    return int(row[0] or 0), int(row[1] or 0)
 
 
 def letters_removed(connection: Connection) -> int:

@@ -30,6 +30,8 @@ class Console:
 
     doors: Doors
     actor: Actor
+    settings: Settings
+    engine: database.Engine
 
 
 @contextmanager
@@ -38,20 +40,16 @@ def opened(*, any_key: bool = False) -> Iterator[Console]:
 
     `any_key`: it does not matter whether SECRET_KEY is that of the audit log.
     """
+    settings, engine = _settings_and_engine()
     try:
-        settings = settings_module.load()
         file = database.file_of(settings.database)
         if file is not None and not file.exists():
             refuse(f"There is no database {file} yet. Start the server first, or set DATABASE_URL or DATA_DIR.")
-        engine = database.create(settings.database, timeout_s=_PATIENCE_S)
-    except (SettingsError, database.DatabaseAway) as error:
-        refuse(str(error))
-    try:
         migrations.apply(engine)
         doors = Doors(engine, _secret(settings, engine, any_key=any_key))
         if not any_key and not doors.audit_key_fits():
             refuse(OTHER_KEY)
-        yield Console(doors, Actor(_typist(), "admin", Origin("local")))
+        yield Console(doors, Actor(_typist(), "admin", Origin("local")), settings, engine)
         doors.close()
     except (SettingsError, DoorsError) as error:
         refuse(str(error))
@@ -59,6 +57,26 @@ def opened(*, any_key: bool = False) -> Iterator[Console]:
         refuse(f"The database can't be asked now: {error}. Nothing was changed; try again.")
     finally:
         engine.dispose()
+
+
+@contextmanager
+def bare_database() -> Iterator[database.Engine]:
+    """The settings' database as it is, which may have no table yet. Ends the program as `opened` does."""
+    _, engine = _settings_and_engine()
+    try:
+        yield engine
+    except database.DatabaseError as error:
+        refuse(f"The database can't be asked now: {error}. Begin again when it is back.")
+    finally:
+        engine.dispose()
+
+
+def _settings_and_engine() -> tuple[Settings, database.Engine]:
+    try:
+        settings = settings_module.load()
+        return settings, database.create(settings.database, timeout_s=_PATIENCE_S)
+    except (SettingsError, database.DatabaseAway) as error:
+        refuse(str(error))
 
 
 def refuse(problem: str) -> NoReturn:

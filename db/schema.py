@@ -100,6 +100,40 @@ readings = Table(
     **_CLUSTERED,
 )
 
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False, comment="UTC ms from which on it holds all"),
+    Column("until", BigInteger, nullable=False, comment="UTC ms before which it does"),
+    Column("first", BigInteger, nullable=False, comment="UTC ms of its first reading"),
+    Column("last", BigInteger, nullable=False),
+    Column("last_value", Double, nullable=False),
+    Column("n", BigInteger, nullable=False, comment="readings in it"),
+    Column("lo", Double, nullable=False),
+    Column("hi", Double, nullable=False),
+    Column("total", Double, nullable=False),
+    Column("interval_ms", BigInteger, comment="median of its last 100 distances, null for one reading"),
+    Column("minutes", _payload(), comment="its minutes packed, null where its readings are as quick"),
+    Column("minutes_crc", BigInteger, comment="CRC-32 of them"),
+    Column("raw", _payload(), comment="its readings as a Parquet file, null once they were past their time"),
+    Column("raw_crc", BigInteger),
+    Index(None, "until"),
+    **_TABLE,
+)
+
+hours = Table(
+    "hours",
+    metadata,
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, primary_key=True, autoincrement=False, comment="UTC ms of the hour's begin"),
+    Column("n", BigInteger, nullable=False),
+    Column("lo", Double, nullable=False),
+    Column("hi", Double, nullable=False),
+    Column("total", Double, nullable=False, comment="sum of its readings"),
+    **_CLUSTERED,
+)
+
 latest = Table(
     "latest",
     metadata,
@@ -202,6 +236,8 @@ account = Table(
     Column("day", Integer, primary_key=True, autoincrement=False, comment="UTC days since 1970-01-01"),
     *(Column(name, BigInteger, nullable=False) for name in _COUNTS),
     Column("letters_removed", BigInteger, nullable=False, comment="dead letters that had to leave for newer ones"),
+    Column("readings_imported", BigInteger, nullable=False, server_default="0"),
+    Column("readings_removed", BigInteger, nullable=False, server_default="0", comment="past their time, or deleted"),
     **_TABLE,
 )
 
