@@ -35,9 +35,6 @@ NOT_YET_IN_EFFECT = frozenset(
         "MQTT_ADMIN_USER",
         "MQTT_ADMIN_PASSWORD",
         "COMMAND_DEADLINE_S",
-        "SEAL_AFTER_DAYS",
-        "RETENTION_RAW_DAYS",
-        "RETENTION_HOUR_DAYS",
         "BASE_PATH",
     }
 )

@@ -14,9 +14,9 @@ from api.current import TheRuntime, device_now, devices_now
 from api.gaps import gaps
 from api.problems import unknown, wrong_field
 from api.times import ALLOWED, parse_time, parse_zone
-from db import devices, readings
-from db.engine import Connection, reading
-from db.readings import Record
+from db import devices, readings, records
+from db.engine import Connection, reading, snapshot
+from db.records import Record
 from ingest.snapshot import DeviceNow
 from ingest.vitals import now_ms
 from runtime import Runtime
@@ -128,8 +128,8 @@ def last_records(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[Record]:
     """Newest first, one record a device and time."""
-    with reading(runtime.engine) as connection:
-        found = readings.records(connection, device or None, limit)
+    with snapshot(runtime.engine) as connection:
+        found = records.records(connection, device or None, limit)
     if device and not found:
         device_now(runtime, device)  # a device without records is known all the same
     return found

@@ -146,6 +146,11 @@ def joined_buckets(parts: Sequence[Buckets]) -> Buckets:
     return Buckets(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
+def part(buckets: Buckets, which: slice | NDArray[np.intp]) -> Buckets:
+    """Some of them, by place."""
+    return Buckets(buckets.ts[which], buckets.n[which], buckets.lo[which], buckets.hi[which], buckets.total[which])
+
+
 def overlaid(first: Points, other: Points) -> Points:
     """Both as one; of two with the same ts the one in `first` counts."""
     if not len(other):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, select, text
 
 from db.engine import meanwhile
-from db.schema import devices, latest, readings, series
-from db.statements import in_chunks, largest_statement, upsert_numbers, values_text
+from db.packing import Points, joined_points
+from db.schema import chunks, devices, latest, readings, series
+from db.statements import in_chunks, largest_statement, plain_rows, upsert_numbers, values_text
 
 #: Rows in one INSERT, about 400 kB of text, where the server takes that much.
 _ROWS_A_STATEMENT = 10_000
@@ -19,8 +21,14 @@ _ROWS_A_STATEMENT = 10_000
 _ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.
 _KEYS_A_STATEMENT = 400
-#: Of these as well; together they are 50 kB of text.
-_SOURCES_A_STATEMENT = 300
+#: Rows in memory as the driver makes them, some 20 MB.
+_POINTS_AT_ONCE = 100_000
+_BETWEEN = text(
+    "SELECT ts, value FROM readings "
+    "WHERE series_id = :series_id AND ts >= :start AND ts < :end ORDER BY ts LIMIT :limit"
+)
+_NEWEST = text("SELECT ts, value FROM readings WHERE series_id = :series_id ORDER BY ts DESC LIMIT :limit")
+_POINT = np.dtype([("ts", "i8"), ("value", "f8")])
 
 Key = tuple[int, int]
 Row = tuple[int, int, float]
@@ -55,21 +63,23 @@ class LatestReading:
     received_at: int
 
 
-def insert_new(connection: Connection, rows: Sequence[Row], work: Callable[[], None] | None = None) -> int:
+def insert_new(
+    connection: Connection, rows: Sequence[Row], work: Callable[[], None] | None = None, into: str = "readings"
+) -> int:
     """Insert rows whose key is free, pass over the others. Returns how many were inserted.
 
-    `work` is done while a server works at them.
+    `work` is done while a server works at them. `into` is `readings`, or a table of that form.
 
     On MySQL the rows go as text, which is faster than parameters and safe for ints and finite floats; SQLite parses
     some floats inexactly, so there they are bound.
     """
     if connection.dialect.name == "sqlite":
-        statement = "INSERT OR IGNORE INTO readings (series_id, ts, value) VALUES (?, ?, ?)"
+        statement = f"INSERT OR IGNORE INTO {into} (series_id, ts, value) VALUES (?, ?, ?)"  # noqa: S608 - our own name
         return connection.exec_driver_sql(statement, list(rows)).rowcount if rows else 0
     inserted = 0
     rows_a_statement = max(1, min(_ROWS_A_STATEMENT, largest_statement(connection) // _ROW_BYTES))
     for chunk in in_chunks(sorted(rows), rows_a_statement):
-        statement = f"INSERT IGNORE INTO readings (series_id, ts, value) VALUES {values_text(chunk)}"  # noqa: S608 - numbers alone
+        statement = f"INSERT IGNORE INTO {into} (series_id, ts, value) VALUES {values_text(chunk)}"  # noqa: S608 - numbers alone
         with meanwhile(connection, work):
             inserted += connection.exec_driver_sql(statement).rowcount
     return inserted
@@ -93,16 +103,13 @@ def count(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(readings)) or 0
 
 
-def values(connection: Connection, series_id: int) -> Iterator[float]:
-    """All values of one series, read a few at a time. Read them to the end before anything else."""
-    query = select(readings.c.value).where(readings.c.series_id == series_id)
-    yield from connection.execute(query, execution_options={"yield_per": 10_000}).scalars()
-
-
-def last_times(connection: Connection, series_id: int, limit: int) -> list[int]:
-    """UTC ms of the newest readings of one series, newest first."""
-    query = select(readings.c.ts).where(readings.c.series_id == series_id).order_by(readings.c.ts.desc()).limit(limit)
-    return list(connection.scalars(query))
+def count_before(connection: Connection, end: int, series_ids: Sequence[int]) -> int:
+    """Rows of these series before `end` (UTC ms)."""
+    total = 0
+    for some in in_chunks(series_ids, 500):
+        query = select(func.count()).where(readings.c.series_id.in_(some), readings.c.ts < end)
+        total += connection.scalar(query) or 0
+    return total
 
 
 def existing_between(connection: Connection, series_id: int, first: int, last: int) -> dict[Key, float]:
@@ -111,6 +118,29 @@ def existing_between(connection: Connection, series_id: int, first: int, last: i
         readings.c.series_id == series_id, readings.c.ts >= first, readings.c.ts <= last
     )
     return {(series_id, row.ts): row.value for row in connection.execute(query)}
+
+
+def points_between(connection: Connection, series_id: int, start: int, end: int, limit: int | None = None) -> Points:
+    """Rows of one series in [start, end) (UTC ms), oldest first, at most `limit`. Read a good many at a time."""
+    parts: list[Points] = []
+    left = limit
+    while left is None or left > 0:
+        some = _POINTS_AT_ONCE if left is None else min(left, _POINTS_AT_ONCE)
+        found = plain_rows(connection, _BETWEEN, series_id=series_id, start=start, end=end, limit=some)
+        rows = np.array(found, _POINT)
+        if len(rows):
+            parts.append(Points(np.ascontiguousarray(rows["ts"]), np.ascontiguousarray(rows["value"])))
+            start = int(rows["ts"][-1]) + 1
+        if len(rows) < some:
+            break
+        left = None if left is None else left - some
+    return joined_points(parts)
+
+
+def last_points(connection: Connection, series_id: int, limit: int) -> Points:
+    """The newest rows of one series, oldest first."""
+    rows = np.array(plain_rows(connection, _NEWEST, series_id=series_id, limit=limit)[::-1], _POINT)
+    return Points(np.ascontiguousarray(rows["ts"]), np.ascontiguousarray(rows["value"]))
 
 
 def frame(connection: Connection, series_id: int, start: int, end: int, limit: int) -> pd.DataFrame:
@@ -135,9 +165,9 @@ def frame(connection: Connection, series_id: int, start: int, end: int, limit: i
 
 
 def newest(connection: Connection) -> list[LatestReading]:
-    """The newest reading of every series, read from `readings` itself, which a crash can't leave behind.
+    """The newest reading of every series, read from rows and chunks themselves, which a crash can't leave behind.
 
-    One seek a series. `received_at` comes from `latest` where that row is of the same reading, else it is the `ts`.
+    Two seeks a series. `received_at` comes from `latest` where that row is of the same reading, else it is the `ts`.
     """
     last_ts = (
         select(readings.c.ts)
@@ -147,24 +177,31 @@ def newest(connection: Connection) -> list[LatestReading]:
         .correlate(series)
         .scalar_subquery()
     )
-    query = (
-        select(
-            devices.c.name.label("device"),
-            series.c.metric,
-            series.c.unit,
-            readings.c.ts,
-            readings.c.value,
-            latest.c.received_at,
-        )
-        .select_from(series)
-        .join(devices, devices.c.id == series.c.device_id)
-        .join(readings, and_(readings.c.series_id == series.c.id, readings.c.ts == last_ts))
-        .join(latest, and_(latest.c.series_id == series.c.id, latest.c.ts == readings.c.ts), isouter=True)
+    last_start = (
+        select(chunks.c.start)
+        .where(chunks.c.series_id == series.c.id)
+        .order_by(chunks.c.start.desc())
+        .limit(1)
+        .correlate(series)
+        .scalar_subquery()
     )
-    return [
-        LatestReading(row.device, row.metric, row.unit, row.ts, row.value, row.received_at or row.ts)
-        for row in connection.execute(query)
-    ]
+    row = (readings, and_(readings.c.series_id == series.c.id, readings.c.ts == last_ts), "ts", "value")
+    sealed = (chunks, and_(chunks.c.series_id == series.c.id, chunks.c.start == last_start), "last", "last_value")
+    found: dict[int, LatestReading] = {}
+    for table, on, ts, value in (row, sealed):
+        at = table.c[ts]
+        columns = (series.c.id, devices.c.name, series.c.metric, series.c.unit, at, table.c[value])
+        query = (
+            select(*columns, latest.c.received_at)
+            .select_from(series)
+            .join(devices, devices.c.id == series.c.device_id)
+            .join(table, on)
+            .join(latest, and_(latest.c.series_id == series.c.id, latest.c.ts == at), isouter=True)
+        )
+        for series_id, device, metric, unit, when, what, received_at in connection.execute(query):
+            if series_id not in found or when >= found[series_id].ts:
+                found[series_id] = LatestReading(device, metric, unit, when, what, received_at or when)
+    return list(found.values())
 
 
 def since(connection: Connection, start: int, limit: int) -> list[tuple[str, str, int, float]]:
@@ -178,91 +215,6 @@ def since(connection: Connection, start: int, limit: int) -> list[tuple[str, str
         .limit(limit)
     )
     return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Temperature and humidity of a device at one ts (UTC ms), None where a metric has no reading then."""
-
-    device: str
-    ts: int
-    temperature: float | None
-    humidity: float | None
-
-
-def records(connection: Connection, device: str | None, limit: int) -> list[Record]:
-    """The newest temperature and humidity readings, one record a (device, ts), newest first.
-
-    However many series there are, only those that can have a part in it are read, many in a statement, and no more of
-    their rows than these records can be made of.
-    """
-    sources, start = _sources(connection, device, limit)
-    found: dict[tuple[int, str], dict[str, float]] = {}
-    for chunk in in_chunks(sources, _SOURCES_A_STATEMENT):
-        for place, ts, value in _newest_rows(connection, [source.series_id for source in chunk], start, limit):
-            found.setdefault((ts, chunk[place].device), {})[chunk[place].metric] = value
-    keys = sorted(found, key=lambda key: (-key[0], key[1]))[:limit]
-    return [Record(name, ts, found[ts, name].get("temperature"), found[ts, name].get("humidity")) for ts, name in keys]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A series of temperature or humidity, and the UTC ms of its newest reading."""
-
-    device: str
-    metric: str
-    series_id: int
-    last: int
-
-
-def _sources(connection: Connection, device: str | None, limit: int) -> tuple[list[_Source], int | None]:
-    """Series in which the newest `limit` records lie, by device, and the UTC ms from which they do, None if not known.
-
-    Each device has a record at its newest ts. So where there are at least as many devices as records, those with the
-    newest such ts have all records, and none is older than the last of these. One statement tells, by a seek a series.
-    """
-    last = (
-        select(readings.c.ts)
-        .where(readings.c.series_id == series.c.id)
-        .order_by(readings.c.ts.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    query = (
-        select(devices.c.name, series.c.metric, series.c.id, last)
-        .join(devices, devices.c.id == series.c.device_id)
-        .where(series.c.metric.in_(("temperature", "humidity")))
-    )
-    if device is not None:
-        query = query.where(devices.c.name == device)
-    every = [_Source(*row) for row in connection.execute(query) if row[3] is not None]
-    newest_of: dict[str, int] = {}
-    for source in every:
-        newest_of[source.device] = max(source.last, newest_of.get(source.device, source.last))
-    chosen = sorted(newest_of, key=lambda name: (-newest_of[name], name))[:limit]
-    start = newest_of[chosen[-1]] if len(chosen) == limit else None
-    names = set(chosen)
-    kept = [source for source in every if source.device in names and (start is None or source.last >= start)]
-    return sorted(kept, key=lambda source: (source.device, source.metric)), start
-
-
-def _newest_rows(
-    connection: Connection, series_ids: Sequence[int], start: int | None, limit: int
-) -> Iterator[tuple[int, int, float]]:
-    """(place in `series_ids`, ts, value) of the newest rows from `start` on, enough for `limit` records.
-
-    A record has two rows at most. Of rows with the same ts those of the series that stand first come first.
-    """
-    since = "" if start is None else f"AND ts >= {start:d} "
-    each = " UNION ALL ".join(
-        [
-            f"SELECT * FROM (SELECT {place:d} AS place, ts, value FROM readings "  # noqa: S608 - numbers alone
-            f"WHERE series_id = {series_id:d} {since}ORDER BY ts DESC LIMIT {limit:d}) AS s{place:d}"
-            for place, series_id in enumerate(series_ids)
-        ]
-    )
-    query = f"SELECT place, ts, value FROM ({each}) AS every_one ORDER BY ts DESC, place LIMIT {2 * limit:d}"  # noqa: S608 - numbers alone
-    yield from connection.exec_driver_sql(query)
 
 
 def store_latest(connection: Connection, rows: Sequence[LatestRow]) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Insert, Table, func, insert
+from sqlalchemy import Connection, Insert, Table, TextClause, func, insert
 from sqlalchemy.dialects import mysql, sqlite
 
-from db.engine import LARGEST_PACKET
+from db.engine import LARGEST_PACKET, DatabaseAway
 
 T = TypeVar("T")
 
@@ -86,6 +86,21 @@ def _upsert(connection: Connection, table: Table, update: Sequence[str], unless_
         newer = my.inserted[unless_older] >= table.c[unless_older]
         values = [(name, func.if_(newer, value, table.c[name])) for name, value in values]
     return my.on_duplicate_key_update(values)
+
+
+def plain_rows(connection: Connection, statement: TextClause, **parameters: int) -> list[tuple[Any, ...]]:
+    """Rows as the driver makes them, which takes half the time.
+
+    Raises:
+        DatabaseAway: If the database fails while it hands them over.
+    """
+    result = connection.execute(statement, parameters)
+    try:
+        return list(result.cursor.fetchall())
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DatabaseAway(str(error)) from error
+    finally:
+        result.close()
 
 
 def largest_statement(connection: Connection) -> int:

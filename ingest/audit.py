@@ -11,11 +11,14 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from db import account, dead_letters, devices, readings, workers
+import numpy as np
+
+from db import account, chunks, dead_letters, devices, history, readings, workers
 from db.account import Interval, Missing, Start, Tally
 from db.devices import Device
 from db.engine import Connection, Engine, snapshot
 from db.readings import LatestReading
+from db.sealing import MOVES
 from ingest import published
 from ingest.health import Account, Counts, DeadLetters
 from ingest.ledger import account_of
@@ -28,6 +31,8 @@ _SILENT_AFTER_INTERVALS: Final = 20
 _HABIT: Final = 21
 #: What a worker holds counts as waiting while its heartbeat is younger; after that the broker has it again.
 _ALIVE_MS: Final = 10_000
+#: After every ts, UTC ms.
+_EVER: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,15 @@ class Audit:
     missing: Sequence[Missing]
     silent: Sequence[Silent]
     published: Comparison | None = None
+    #: Readings in chunks, and what came or went by no worker.
+    sealed: int = 0
+    imported: int = 0
+    removed: int = 0
+
+    @property
+    def held(self) -> int:
+        """Readings in the database, as rows and sealed."""
+        return self.rows + self.sealed
 
     @property
     def total(self) -> Account:
@@ -65,22 +79,26 @@ class Audit:
     def mismatches(self) -> list[str]:
         """What does not add up, a sentence each."""
         stored = self.total.readings.stored
+        expected = stored + self.imported - self.removed
+        moves = [(name, held) for name, held in self.accounts.items() if name.endswith(MOVES)]
+        own = [(name, held) for name, held in self.accounts.items() if not name.endswith(MOVES)]
         found = [
             f"The account of {worker} counts {what} below zero: its rows in the table account were changed by hand."
-            for worker, held in sorted(self.accounts.items())
+            for worker, held in sorted([*own, *([("all", self.total)] if moves else [])])
             for what, counts in (("messages", held.messages), ("readings", held.readings))
             if min(counts.stored, counts.duplicate, counts.rejected) < 0
         ]
-        if self.rows < stored:
+        sum_ = f"{stored} stored + {self.imported} imported - {self.removed} removed"
+        sum_ = f"{sum_}, {self.rows} rows + {self.sealed} sealed"
+        if self.held < expected:
             found.append(
-                f"{stored - self.rows} readings were stored and are not in the database ({stored} stored, {self.rows} "
-                "rows): someone deleted rows, or restored the table readings from another day than the account."
+                f"{expected - self.held} readings were stored and are not in the database ({sum_}): someone deleted "
+                "rows or chunks, or restored these tables from another day than the account."
             )
-        if self.rows > stored:
+        if self.held > expected:
             found.append(
-                f"{self.rows - stored} readings are in the database and were stored by no worker ({self.rows} rows, "
-                f"{stored} stored): something else writes to the table readings, or the account was restored from "
-                "another day."
+                f"{self.held - expected} readings are in the database and were stored by no worker ({sum_}): something "
+                "else writes to the table readings, or the account was restored from another day."
             )
         return found
 
@@ -106,6 +124,8 @@ def read(engine: Engine, now: int, sent: Sequence[Sent] | None = None) -> Audit:
             account.gaps(seen),
             _silent(connection, now),
             None if sent is None else _compare(connection, sent, seen),
+            chunks.count(connection),
+            *account.imported_and_removed(connection),
         )
 
 
@@ -133,7 +153,7 @@ def _silent(connection: Connection, now: int) -> list[Silent]:
     series = {(one.device, one.metric): one.id for one in devices.every_series(connection)}
 
     def usual_ms(reading: LatestReading) -> int | None:
-        return habit(readings.last_times(connection, series[reading.device, reading.metric], _HABIT))
+        return habit(history.last(connection, series[reading.device, reading.metric], _HABIT).ts[::-1].tolist())
 
     found = []
     for device in devices.every(connection):
@@ -190,7 +210,7 @@ class _Held:
         """Values by (device, metric or None for any, ts)."""
         places = list(places)
         keys = {(series_id, ts) for device, metric, ts in places for series_id in self._ids(device, metric)}
-        stored = readings.existing(self._connection, keys)
+        stored = history.values_at(self._connection, keys)
         return {
             (device, metric, ts): [
                 stored[series_id, ts] for series_id in self._ids(device, metric) if (series_id, ts) in stored
@@ -202,9 +222,10 @@ class _Held:
         """How often each of these values stands in the metric, or in all metrics, of a device."""
         found = dict.fromkeys(wanted, 0)
         for series_id in self._ids(device, metric):
-            for value in readings.values(self._connection, series_id):
-                if value in found:
-                    found[value] += 1
+            for piece in history.raw_pieces(self._connection, series_id, 0, _EVER):
+                for value, times in zip(*np.unique(piece.value, return_counts=True), strict=True):
+                    if value in found:
+                        found[value] += int(times)
         return found
 
     def _ids(self, device: str, metric: str | None) -> list[int]:

@@ -25,6 +25,9 @@ def document(audit: Audit) -> dict[str, Any]:
         "at": audit.at,
         "mismatches": audit.mismatches,
         "rows": audit.rows,
+        "sealed": audit.sealed,
+        "imported": audit.imported,
+        "removed": audit.removed,
         "total": _account(audit.total),
         "workers": {worker: _account(held) for worker, held in audit.accounts.items()},
         "dead_letters": asdict(audit.dead_letters),
@@ -83,9 +86,18 @@ def _account_text(audit: Audit) -> str:
         [
             f"The account at {clock(audit.at)}: received = stored + duplicate + rejected + waiting",
             *_table(("worker", "", *names), rows),
-            f"Readings in the database: {audit.rows:,}. Dead letters kept: {letters.kept:,}.{gone}",
+            f"Readings in the database: {_held(audit)}. Dead letters kept: {letters.kept:,}.{gone}",
         ]
     )
+
+
+def _held(audit: Audit) -> str:
+    """How many readings there are, where, and what the account does not tell of them."""
+    where = f" ({audit.rows:,} rows + {audit.sealed:,} sealed)" if audit.sealed else ""
+    beside = [
+        f"{count:,} {what}" for what, count in (("imported", audit.imported), ("removed", audit.removed)) if count
+    ]
+    return f"{audit.held:,}{where}{', after ' + ' and '.join(beside) if beside else ''}"
 
 
 def _missing_text(missing: Sequence[Missing]) -> str:

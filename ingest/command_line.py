@@ -137,7 +137,7 @@ def _rehearse(settings: Settings, engine: database.Engine, ids: Sequence[int]) -
     """Say what is understood now; whether it is known already, only storing it tells."""
     would = 0
     for stored in letters.read(engine, ids):
-        decoded = decode(stored.letter, settings.topic_root, settings.max_message_bytes)
+        decoded = decode(stored.letter, settings.topic_root, settings.max_message_bytes, settings.retention_raw_days)
         problem = decoded if isinstance(decoded, str) else "; ".join(decoded.problems)
         if problem:
             typer.echo(_stays(stored.id, stored.letter.topic, problem))
@@ -147,7 +147,13 @@ def _rehearse(settings: Settings, engine: database.Engine, ids: Sequence[int]) -
 
 def _replay(settings: Settings, engine: database.Engine, ids: Sequence[int]) -> None:
     begin_logging("error")
-    run = Replay(engine, f"{settings.mqtt_client_id}-replay", settings.topic_root, settings.max_message_bytes)
+    run = Replay(
+        engine,
+        f"{settings.mqtt_client_id}-replay",
+        settings.topic_root,
+        settings.max_message_bytes,
+        raw_days=settings.retention_raw_days,
+    )
     results: list[Replayed] = []
     try:
         for one in run.run(ids):

@@ -27,6 +27,7 @@ from ingest.guard import guarded
 from ingest.health import Account, Counts, Health
 from ingest.ledger import Ledger
 from ingest.message import Message
+from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.placement import Verdict
 from ingest.snapshot import Board, ReadingChange, apply
@@ -69,6 +70,8 @@ class HttpSettings:
     batch_bytes: int = 4_000_000
     #: Whether the snapshot tells how many readings a minute a device sends, which takes all of them.
     every_reading: bool = True
+    #: RETENTION_RAW_DAYS.
+    raw_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,7 +269,9 @@ class HttpReadings:
             # A dialect never raises; one that does must not hold up everything behind this message.
             log.exception("The message on %s can't be decoded, it becomes a dead letter.", message.topic)
             return Decoded(message, problems=(f"it can't be decoded: {type(error).__name__}",))
-        return decoded or Decoded(message, problems=("it is a command, which is not stored",))
+        if decoded is None:
+            return Decoded(message, problems=("it is a command, which is not stored",))
+        return without_outdated(decoded, self._settings.raw_days, message.received_at)
 
     def _until_stored(self, decoded: Sequence[Decoded]) -> Outcome:
         """Store it; once more where somebody was in the way, not where the database is away. Raises DatabaseAway."""

@@ -43,6 +43,11 @@ class Keeper:
         self._closed = False
 
     @property
+    def worker(self) -> str:
+        """The worker's name."""
+        return self._worker
+
+    @property
     def holds(self) -> bool:
         """Whether this worker is the keeper, and certainly so: the lease was renewed less than its length ago."""
         tenure = self._tenure

@@ -21,6 +21,7 @@ from db.readings import Sample
 from ingest.dialects import native
 from ingest.dialects.decoded import Decoded
 from ingest.message import Message
+from ingest.outdated import without_outdated
 from ingest.placement import Placed
 from ingest.snapshot import Change
 from ingest.vitals import now_ms
@@ -59,8 +60,9 @@ class Replay:
         root: str,
         largest_payload: int,
         show: Callable[[tuple[Change, ...]], None] | None = None,
+        raw_days: int | None = None,
     ) -> None:
-        self._show = show
+        self._show, self._raw_days = show, raw_days
         self._engine = engine
         self._worker, self._token = worker, secrets.token_hex(8)
         self._root, self._largest_payload = root, largest_payload
@@ -78,7 +80,7 @@ class Replay:
         for letter_id in ids:
             with reading(self._engine) as connection:
                 found = dead_letters.some(connection, [letter_id])
-                decoded = decode(found[0].letter, self._root, self._largest_payload) if found else ""
+                decoded = decode(found[0].letter, self._root, self._largest_payload, self._raw_days) if found else ""
                 problem = decoded if isinstance(decoded, str) else _outdated(connection, decoded)
             if not found:  # it had to leave for a newer one, or somebody deleted it
                 yield Replayed(letter_id, "", "gone")
@@ -136,8 +138,11 @@ class Replay:
             raise LetterGone(f"dead letter {letter_id} is gone")
 
 
-def decode(letter: DeadLetter, root: str, largest_payload: int) -> Decoded | str:
-    """What the dialect makes of a letter now, ready to be stored; or why it can't be replayed, as a sentence. Pure."""
+def decode(letter: DeadLetter, root: str, largest_payload: int, raw_days: int | None = None) -> Decoded | str:
+    """What the dialect makes of a letter now, ready to be stored; or why it can't be replayed, as a sentence.
+
+    `raw_days`: RETENTION_RAW_DAYS.
+    """
     if not letter.whole:
         return (
             f"only the first {len(letter.payload)} of its {letter.size} bytes were kept, so it can't be replayed; "
@@ -151,6 +156,7 @@ def decode(letter: DeadLetter, root: str, largest_payload: int) -> Decoded | str
         return f"it can't be decoded: {type(error).__name__}"
     if decoded is None:
         return "it is a command, which is not stored"
+    decoded = without_outdated(decoded, raw_days, now_ms())
     if letter.duplicate and not letter.stored and any(sample.ts is None for sample in decoded.samples):
         return (
             "some of its readings were known when it came, and which of those without a time are new can't be told; it "

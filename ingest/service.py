@@ -29,6 +29,7 @@ from ingest.keeper import SUFFIX, Keeper
 from ingest.lag import lag_ms
 from ingest.ledger import Ledger
 from ingest.message import Message
+from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.reports import THREAD, Reports, ReportSettings
 from ingest.snapshot import Board, apply
@@ -88,6 +89,7 @@ class Service:
         self._settings = settings
         self._board = board
         self._vitals = vitals
+        self._raw_days = settings.upkeep.history.raw_days
         self._token = secrets.token_hex(8)
         self._started_at = now_ms()
         self._watch = watch
@@ -304,11 +306,14 @@ class Service:
 
     def _understand(self, message: Message) -> Decoded | None:
         try:
-            return native.decode(message, self._settings.topic_root, self._settings.largest_payload)
+            decoded = native.decode(message, self._settings.topic_root, self._settings.largest_payload)
         except Exception as error:
             # A dialect never raises; one that does must not hold up everything behind this message.
             log.exception("The message on %s can't be decoded, it becomes a dead letter.", message.topic)
             return Decoded(message, problems=(f"it can't be decoded: {type(error).__name__}",))
+        if decoded is None or self._raw_days is None:
+            return decoded
+        return without_outdated(decoded, self._raw_days, message.received_at)
 
     def _show(self, outcome: Outcome) -> None:
         self._board.update(lambda current: apply(current, outcome.changes))

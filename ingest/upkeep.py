@@ -1,4 +1,5 @@
-"""Keeps house: a sign of life every two seconds; every minute the account folded, old receipts and letters removed.
+"""Keeps house: a sign of life every two seconds; every minute the account folded, old receipts and letters removed,
+days that are over sealed.
 
 The sign of life and the folding of its own batches are every worker's; the rest is the keeper's, for all.
 """
@@ -10,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from db import account, dead_letters, receipts, workers
 from db.engine import Connection, DatabaseAway, DatabaseError, Engine, reading, writing
 from db.leases import LeaseLost
 from db.workers import Heartbeat
+from ingest.archive import Archive, HistorySettings
 from ingest.keeper import SUFFIX, Keeper
 from ingest.vitals import Vitals, now_ms
 
@@ -41,6 +43,7 @@ class UpkeepSettings:
     lease_s: float = 10.0
     #: A worker that was not heard of for this long is dead, and what it left in the account is folded for it.
     dead_after_s: float = 3600.0
+    history: HistorySettings = field(default_factory=HistorySettings)
 
 
 class Upkeep:
@@ -59,6 +62,7 @@ class Upkeep:
         self._vitals = vitals
         self._heartbeat = heartbeat
         self._keeper = keeper
+        self._archive = Archive(engine, self._as_keeper, settings.history, keeper.worker)
         self._stop = threading.Event()
 
     def run(self, ready: threading.Event, stop: threading.Event) -> None:
@@ -67,7 +71,7 @@ class Upkeep:
             if stop.is_set():
                 return
         self._stop = stop
-        fold_at = time.monotonic() + self._settings.fold_s
+        fold_at = seal_at = time.monotonic() + self._settings.fold_s
         while not stop.is_set():
             pause = self._settings.heartbeat_s
             try:
@@ -77,6 +81,11 @@ class Upkeep:
                         fold_at = time.monotonic() + self._settings.fold_s
                     else:
                         pause = 0.0  # but for the sign of life, on with it
+                if time.monotonic() >= seal_at and self._keeper.holds:
+                    if self.put_away():
+                        seal_at = time.monotonic() + self._settings.fold_s
+                    else:
+                        pause = 0.0
             except DatabaseAway as away:
                 self._vitals.database_lost(str(away), by="upkeep")
             stop.wait(pause)
@@ -97,6 +106,14 @@ class Upkeep:
         with reading(self._engine) as connection:
             self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
         return folded
+
+    def put_away(self) -> bool:
+        """Seal, merge and remove, as the keeper; False if more is left to do. Raises DatabaseAway."""
+        try:
+            return self._archive.work(time.monotonic() + self._settings.heartbeat_s, self._stop)
+        except LeaseLost:
+            self._keeper.lost()
+            return True
 
     def farewell(self) -> None:
         """Fold a last time, write that this worker ended, and let another be the keeper at once.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from db.engine import Engine
+from ingest.archive import HistorySettings
 from ingest.broker_watch import BrokerWatch, watching
 from ingest.dialects import topics
 from ingest.http_readings import HttpReadings, HttpSettings
@@ -28,7 +29,15 @@ def make_service(settings: Settings, engine: Engine, address: MqttAddress, board
         settings.mqtt_client_id,
         settings.topic_root,
         settings.max_message_bytes,
-        upkeep=UpkeepSettings(dead_letters_max=settings.dead_letters_max),
+        upkeep=UpkeepSettings(
+            dead_letters_max=settings.dead_letters_max,
+            history=HistorySettings(
+                settings.seal_after_days,
+                settings.retention_raw_days,
+                settings.retention_hour_days,
+                settings.topic_root,
+            ),
+        ),
     )
     subscriber = make_subscriber(telemetry, protocol)
     second = None if reports is None else make_subscriber(reports, protocol)
@@ -44,6 +53,7 @@ def make_http_readings(settings: Settings, engine: Engine, board: Board, vitals:
             settings.topic_root,
             settings.max_message_bytes,
             every_reading=settings.ingest == "thread",
+            raw_days=settings.retention_raw_days,
         ),
         board,
         vitals,

@@ -68,7 +68,9 @@ def _replay_of(runtime: Runtime) -> Replay:
         runtime.board.update(lambda current: apply(current, changes, every_reading=False))
 
     name = f"{settings.mqtt_client_id}-replay"
-    return Replay(runtime.engine, name, settings.topic_root, settings.max_message_bytes, show)
+    return Replay(
+        runtime.engine, name, settings.topic_root, settings.max_message_bytes, show, settings.retention_raw_days
+    )
 
 
 def _record(runtime: Runtime, entry: Entry) -> None:

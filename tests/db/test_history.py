@@ -41,7 +41,7 @@ def test_raw_readings_from_start_to_before_the_end(
     with snapshot(engine) as connection:
         found = history.raw(connection, temperature, rows[3][0], rows[90][0])
         assert _pairs(found) == rows[3:90]
-        assert (found.ts.dtype, found.value.dtype) == (np.int64, np.float64)
+        assert (found.ts.dtype.name, found.value.dtype.name) == ("int64", "float64")
         assert len(history.raw(connection, temperature, 5, 5)) == 0
         assert history.extent(connection, temperature) == (rows[0][0], rows[-1][0])
         assert history.extent(connection, temperature + 7) is None

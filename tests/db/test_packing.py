@@ -88,7 +88,7 @@ def test_wider_buckets_are_the_same_from_readings_and_from_narrow_buckets(readin
     ts, value = _columns([(at, abs(one)) for at, one in readings])
     minutes, hours = fold(ts, value, MINUTE_MS), fold(ts, value, HOUR_MS)
     assert same(refold_evenly(minutes, HOUR_MS), hours)
-    assert same(refold(minutes, np.arange(0, 12 * HOUR_MS, HOUR_MS, np.int64)), hours)
+    assert same(refold(minutes, np.arange(0, 12 * HOUR_MS, HOUR_MS, dtype=np.int64)), hours)
 
 
 def test_buckets_outside_the_edges_are_left_out() -> None:

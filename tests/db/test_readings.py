@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 
-from db import devices, readings
+from db import devices, readings, records
 from db.engine import Engine, reading, writing
-from db.readings import LatestReading, Record, Row
+from db.readings import LatestReading, Row
+from db.records import Record
 from tests.db.conftest import NOW
 
 AWKWARD = [
@@ -200,10 +201,10 @@ def test_records(engine: Engine) -> None:
             Record("attic", NOW + 1, 1.0, 41.0),
             Record("kitchen", NOW, 0.0, None),
         ]
-        assert readings.records(connection, None, 100) == everything
-        assert readings.records(connection, None, 2) == everything[:2]
-        assert readings.records(connection, "attic", 100) == [everything[0], everything[2]]
-        assert readings.records(connection, "Attic", 100) == []
+        assert records.records(connection, None, 100) == everything
+        assert records.records(connection, None, 2) == everything[:2]
+        assert records.records(connection, "attic", 100) == [everything[0], everything[2]]
+        assert records.records(connection, "Attic", 100) == []
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 10])
@@ -215,7 +216,7 @@ def test_a_record_among_the_newest_is_whole(engine: Engine, limit: int) -> None:
         rows = [(series[device, "temperature"], NOW + n, float(n)) for n in range(12)]
         rows += [(series[device, "humidity"], NOW + n, 40.0 + n) for n in range(0, 12, 5)]
         readings.insert_new(connection, rows)
-        found = readings.records(connection, "attic", limit)
+        found = records.records(connection, "attic", limit)
     newest_first = [Record("attic", NOW + n, float(n), 40.0 + n if n % 5 == 0 else None) for n in range(11, -1, -1)]
     assert found == newest_first[:limit]
 
@@ -235,7 +236,7 @@ def test_records_of_a_fleet_are_those_that_all_readings_make(
     engine: Engine, seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the devices' pace, many at the same ms, metrics apart, some silent for long, some with one metric."""
-    monkeypatch.setattr(readings, "_SOURCES_A_STATEMENT", at_once)
+    monkeypatch.setattr(records, "_SOURCES_A_STATEMENT", at_once)
     chance = Random(seed)  # noqa: S311 - no secret
     with writing(engine) as connection:
         series = _fleet(connection, 12)
@@ -253,9 +254,9 @@ def test_records_of_a_fleet_are_those_that_all_readings_make(
             for (since, device), values in sorted(held.items())
         ]
         for limit in (1, 2, 5, 11, 12, 13, 40, 1000):
-            assert readings.records(connection, None, limit) == expected[:limit]
+            assert records.records(connection, None, limit) == expected[:limit]
         alone = [record for record in expected if record.device == "d004"]
-        assert readings.records(connection, "d004", 3) == alone[:3]
+        assert records.records(connection, "d004", 3) == alone[:3]
 
 
 def test_records_of_a_large_fleet_are_two_statements_that_go_by_the_key(engine: Engine) -> None:
@@ -269,7 +270,7 @@ def test_records_of_a_large_fleet_are_two_statements_that_go_by_the_key(engine: 
 
     with reading(engine) as connection:
         event.listen(engine, "before_cursor_execute", hear)
-        assert len(readings.records(connection, None, 100)) == 100
+        assert len(records.records(connection, None, 100)) == 100
         event.remove(engine, "before_cursor_execute", hear)
         asked = [one for one in said if not one[0].startswith("BEGIN")]
         assert len(asked) == 2
@@ -308,12 +309,12 @@ def test_latest_is_inserted_then_replaced(engine: Engine, kitchen: int, temperat
 def test_rows_are_counted_and_a_series_is_read_from_its_end(engine: Engine, temperature: int) -> None:
     with reading(engine) as connection:
         assert readings.count(connection) == 0
-        assert readings.last_times(connection, temperature, 3) == []
+        assert len(readings.last_points(connection, temperature, 3)) == 0
     _insert(engine, [(temperature, NOW + n, float(n)) for n in range(5)] + [(temperature + 1, NOW, 9.0)])
     with reading(engine) as connection:
         assert readings.count(connection) == 6
-        assert readings.last_times(connection, temperature, 3) == [NOW + 4, NOW + 3, NOW + 2]
-        assert list(readings.values(connection, temperature)) == [0.0, 1.0, 2.0, 3.0, 4.0]
+        assert readings.last_points(connection, temperature, 3).ts.tolist() == [NOW + 2, NOW + 3, NOW + 4]
+        assert readings.points_between(connection, temperature, NOW + 1, NOW + 9, 3).value.tolist() == [1.0, 2.0, 3.0]
 
 
 def test_latest_never_goes_back(engine: Engine, temperature: int) -> None:

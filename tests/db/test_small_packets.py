@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from db import account, dead_letters, devices, migrations, readings, receipts
+from db import account, dead_letters, devices, migrations, readings, receipts, records
 from db.account import BatchKey, Tally
 from db.dead_letters import DeadLetter
 from db.engine import Engine, RefusedRows, create, reading, writing
@@ -40,7 +40,7 @@ def test_records_of_many_devices_are_asked_for_in_several_statements(small: Engi
         far = NOW + 2**62
         readings.insert_new(connection, [(one, far + n, 1.0) for n, one in enumerate(series.values())])
     with reading(small) as connection:
-        found = readings.records(connection, None, 400)
+        found = records.records(connection, None, 400)
     assert [record.ts for record in found] == [far + n for n in range(399, -1, -1)]
 
 

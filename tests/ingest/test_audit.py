@@ -96,7 +96,7 @@ def test_a_new_database_adds_up(engine: Engine) -> None:
     [
         (
             "DELETE FROM readings WHERE value = 2",
-            "1 readings were stored and are not in the database (3 stored, 2 rows)",
+            "1 readings were stored and are not in the database (3 stored + 0 imported - 0 removed, 2 rows + 0 sealed)",
         ),
         ("INSERT INTO readings VALUES (1, 5, 5)", "1 readings are in the database and were stored by no worker"),
         ("UPDATE batches SET stored = -9, readings_stored = readings_stored", "The account of w counts messages below"),

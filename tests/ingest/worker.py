@@ -12,6 +12,7 @@ from db import account, dead_letters, engine, workers
 from db.account import Tally
 from db.dead_letters import DeadLetter
 from db.workers import Worker as WorkerRow
+from ingest.archive import HistorySettings
 from ingest.broker_watch import BrokerWatch, watching
 from ingest.dialects import topics
 from ingest.health import Account, Health
@@ -52,6 +53,7 @@ class Worker:
         group: str = "",
         lease_s: float = 10.0,
         dead_after_s: float = 3600.0,
+        history: HistorySettings | None = None,
     ) -> None:
         self.name = name or f"worker-{root}"
         self.database = engine.create(database_url, timeout_s=timeout_s, lock_wait_s=lock_wait_s)
@@ -86,7 +88,12 @@ class Worker:
                 flush_s=flush_s,
                 quiet_s=0.05,
                 upkeep=UpkeepSettings(
-                    heartbeat_s, 0.3, dead_letters_max=dead_letters_max, lease_s=lease_s, dead_after_s=dead_after_s
+                    heartbeat_s,
+                    0.3,
+                    dead_letters_max=dead_letters_max,
+                    lease_s=lease_s,
+                    dead_after_s=dead_after_s,
+                    history=history or HistorySettings(),
                 ),
             ),
             self.board,
