@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
-from db import account
-from db.schema import chunks, readings
+from db import account, chunks, readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,7 @@ class Balance:
 
 def read(connection: Connection) -> Balance:
     """Count both: exact where `connection` is a snapshot."""
-    rows = connection.scalar(select(func.count()).select_from(readings)) or 0
-    sealed = connection.scalar(select(func.sum(chunks.c.n)).where(chunks.c.raw_crc.is_not(None))) or 0
     stored = sum(tally.readings_stored for tally in account.totals(connection).values())
     imported, removed = account.imported_and_removed(connection)
-    return Balance(rows + int(sealed), stored + imported - removed)
+    held = readings.count(connection) + chunks.count(connection)
+    return Balance(held, stored + imported - removed)

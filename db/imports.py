@@ -90,7 +90,14 @@ def _compare(
     while len(rows):
         start = int(incoming.ts[rows[0]])
         within = rows[incoming.ts[rows] < start + _SPAN_MS]
-        there = history.raw(connection, one.id, start, int(incoming.ts[within[-1]]) + 1)
+        try:
+            there = history.raw(connection, one.id, start, int(incoming.ts[within[-1]]) + 1)
+        except history.DamagedChunk as error:
+            reason = f"it can't be compared with what is stored: {error}; python -m db verify tells of all such"
+            incoming.problems.add(Problem(int(incoming.line[within].min()), None, reason), len(within))
+            keep[within] = False
+            rows = rows[len(within) :]
+            continue
         if len(there.ts):
             at = np.minimum(np.searchsorted(there.ts, incoming.ts[within]), len(there.ts) - 1)
             found = there.ts[at] == incoming.ts[within]

@@ -21,9 +21,11 @@ from db.account import BatchKey, Tally
 from db.archive import BadArchive, Manifest
 from db.dead_letters import DeadLetter
 from db.engine import DatabaseAway, Engine, create, reading, writing
+from db.packing import DAY_MS
 from db.restore import RestoreRefused
 from db.schema import chunks, metadata
 from tests.db.conftest import NOW
+from tests.db.sealed import Series
 from tests.parts.doors import ROOT, actor, add_user, make_doors
 from tests.parts.mariadb import MariaDB
 
@@ -169,6 +171,18 @@ def test_many_rows_and_large_ones_go_in_several_parts(
     before = everything(engine)
     do_restore(engine, tmp_path / "b.zip", replace=True)
     assert everything(engine) == before
+
+
+def test_what_is_sealed_comes_back_bit_for_bit(engine: Engine, temperature: int, other: Engine, tmp_path: Path) -> None:
+    series = Series(engine, temperature)
+    series.receive((NOW - 9 * DAY_MS + 1000 * n, 1 / (n + 3)) for n in range(500))
+    series.seal(NOW // DAY_MS * DAY_MS)
+    series.receive((NOW + n, float(n)) for n in range(3))
+    made = make(engine, tmp_path / "b.zip")
+    assert (made.tables["chunks"].rows, made.tables["readings"].rows, made.off_by) == (1, 3, 0)
+    assert do_restore(other, tmp_path / "b.zip").off_by == 0
+    assert everything(other) == everything(engine)
+    Series(other, temperature, series.expected).check()
 
 
 def test_a_number_that_was_given_is_not_given_again(filled: Engine, other: Engine, tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from db import balance, devices, history, imports, migrations, readings
 from db.engine import DatabaseAway, Engine, create, reading, snapshot, writing
 from db.incoming import DAY_MS, Incoming
 from db.incoming_files import read
+from db.schema import chunks
 from tests.db.conftest import NOW
+from tests.db.sealed import Series
 from tests.parts.mariadb import MariaDB
 
 _ROOT = Path(__file__).parents[2]
@@ -164,3 +167,30 @@ def test_an_import_whose_database_went_away_is_completed_by_another(own_mariadb:
     own_mariadb.restart()
     assert put(engine, incoming(tmp_path, days(6))) == (16, 8)
     engine.dispose()
+
+
+def test_what_is_sealed_is_compared_too(engine: Engine, temperature: int, tmp_path: Path) -> None:
+    series = Series(engine, temperature)
+    series.receive((_OLD + n, float(n)) for n in range(5))
+    series.seal(NOW // DAY_MS * DAY_MS)
+    assert (series.rows(), series.sealed()) == (0, 5)
+    lines = [f"{_OLD + n},kitchen,temperature,{n if n != 3 else 30}," for n in range(7)]
+    found = incoming(tmp_path, lines)
+    assert put(engine, found) == (2, 4)
+    assert [one.line for one in found.problems.kept] == [5]
+    series.seal(NOW // DAY_MS * DAY_MS)
+    with snapshot(engine) as connection:
+        assert balance.read(connection) == balance.Balance(7, 7)
+        assert history.raw(connection, temperature, 0, NOW).value.tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_what_is_damaged_can_not_be_compared(engine: Engine, temperature: int, tmp_path: Path) -> None:
+    series = Series(engine, temperature)
+    series.receive((_OLD + n, float(n)) for n in range(5))
+    series.seal(NOW // DAY_MS * DAY_MS)
+    with writing(engine) as connection:
+        connection.execute(update(chunks).values(raw=b"spoilt"))
+    lines = [f"{_OLD + 2},kitchen,temperature,2,", f"{_OLD},attic,temperature,1,"]
+    found = incoming(tmp_path, lines)
+    assert put(engine, found) == (1, 0)
+    assert str(found.problems.kept[0]).startswith("line 2: it can't be compared with what is stored: the chunk of")
