@@ -110,8 +110,9 @@ def test_a_commit_whose_answer_was_lost_is_recognised(own_mariadb: MariaDB, make
 
 
 def test_who_gave_up_waiting_does_not_stand_in_the_account(database_url: str, make_desk: MakeDesk) -> None:
-    desk = make_desk(database_url)
+    desk = make_desk(database_url, flush_s=60, fold_s=60)
     desk.told({"ts": TS, "v": 0})
+    eventually(lambda: desk.count("latest") == 1, what="all other commits done")
     with locked(database_url):
         in_hand = desk.send({"ts": TS + 1, "v": 1})
         eventually(lambda: desk.http.account.messages == Counts(stored=1, waiting=1))

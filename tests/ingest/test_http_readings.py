@@ -201,8 +201,9 @@ def test_a_stop_stores_what_waits_and_takes_no_more(database_url: str, make_desk
 
 
 def test_what_waits_has_bounds(database_url: str, make_desk: MakeDesk) -> None:
-    desk = make_desk(database_url, waiting_requests=3, waiting_bytes=1_000)
+    desk = make_desk(database_url, waiting_requests=3, waiting_bytes=1_000, flush_s=60, fold_s=60)
     desk.told({"ts": TS, "v": 0})
+    eventually(lambda: desk.count("latest") == 1, what="all other commits done")
     with locked(database_url):
         in_hand = desk.send({"ts": TS + 1, "v": 1})
         eventually(lambda: desk.http.account.messages.waiting == 1, what="a batch in hand")
