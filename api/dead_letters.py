@@ -20,8 +20,7 @@ from db import audit, dead_letters
 from db.audit import Entry
 from db.dead_letters import Selection, StoredDeadLetter
 from db.engine import DatabaseError, reading, writing
-from ingest.replay import Replay, Replayed
-from ingest.snapshot import Change, apply
+from ingest.replay import Replayed, on_board
 from ingest.vitals import now_ms
 from runtime import Runtime
 
@@ -167,7 +166,7 @@ def replay_letters(runtime: TheRuntime, caller: Admin, which: Which) -> ReplayRe
         ids = dead_letters.select_ids(connection, selection)
     results: list[Replayed] = []
     try:
-        run = _replay(runtime)
+        run = on_board(runtime.settings, runtime.engine, runtime.board)
         results.extend(run.run(ids[:_REPLAYED_AT_ONCE]))  # what was replayed before an error is in it
         run.fold()
     except DatabaseError as error:
@@ -185,18 +184,6 @@ def replay_letters(runtime: TheRuntime, caller: Admin, which: Which) -> ReplayRe
         staying=[
             OneReplayed(id=one.id, topic=one.topic, problem=one.problem) for one in results if one.result == "stays"
         ],
-    )
-
-
-def _replay(runtime: Runtime) -> Replay:
-    settings = runtime.settings
-
-    def show(changes: tuple[Change, ...]) -> None:
-        runtime.board.update(lambda current: apply(current, changes, every_reading=False))
-
-    name = f"{settings.mqtt_client_id}-replay"
-    return Replay(
-        runtime.engine, name, settings.topic_root, settings.max_message_bytes, show, settings.retention_raw_days
     )
 
 

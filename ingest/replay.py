@@ -23,9 +23,10 @@ from ingest.dialects.decoded import Decoded
 from ingest.message import Message
 from ingest.outdated import without_outdated
 from ingest.placement import Placed
-from ingest.snapshot import Change
+from ingest.snapshot import Board, Change, apply
 from ingest.vitals import now_ms
 from ingest.writer import Outcome, Writer
+from settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,16 @@ class Replay:
             there = dead_letters.remove(connection, [letter_id]) == 1
         if not there:
             raise LetterGone(f"dead letter {letter_id} is gone")
+
+
+def on_board(settings: Settings, engine: Engine, board: Board) -> Replay:
+    """A replay in a server's process, whose readings show on Live as any others."""
+
+    def show(changes: tuple[Change, ...]) -> None:
+        board.update(lambda current: apply(current, changes, every_reading=False))
+
+    name = f"{settings.mqtt_client_id}-replay"
+    return Replay(engine, name, settings.topic_root, settings.max_message_bytes, show, settings.retention_raw_days)
 
 
 def decode(letter: DeadLetter, root: str, largest_payload: int, raw_days: int | None = None) -> Decoded | str:

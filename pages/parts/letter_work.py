@@ -14,8 +14,7 @@ from db.audit import Entry, Result
 from db.doors import Actor
 from db.engine import DatabaseError, reading, writing
 from db.statements import in_chunks
-from ingest.replay import Replay, Replayed
-from ingest.snapshot import Change, apply
+from ingest.replay import Replayed, on_board
 from pages.parts.clock import now_ms
 from pages.parts.format import count, things
 from pages.parts.jobs import Bench
@@ -41,7 +40,7 @@ def every_letter(runtime: Runtime) -> list[int]:
 
 def replay(runtime: Runtime, actor: Actor, ids: Sequence[int], subject: str) -> Generator[str]:
     """Replay these letters; how far it is, then what became of them. Raises DatabaseAway."""
-    run = _replay_of(runtime)
+    run = on_board(runtime.settings, runtime.engine, runtime.board)
     results: Counter[str] = Counter()
     last: Replayed | None = None
     result: Result = "ok"
@@ -58,19 +57,6 @@ def replay(runtime: Runtime, actor: Actor, ids: Sequence[int], subject: str) -> 
         detail = _sum(results) or "none"
         _record(runtime, Entry(at, actor.name, address, "dead_letters.replay", subject, result, detail))
     yield _one(last) if len(ids) == 1 and last is not None else _all(results)
-
-
-def _replay_of(runtime: Runtime) -> Replay:
-    """A replay whose readings show on Live as any others."""
-    settings = runtime.settings
-
-    def show(changes: tuple[Change, ...]) -> None:
-        runtime.board.update(lambda current: apply(current, changes, every_reading=False))
-
-    name = f"{settings.mqtt_client_id}-replay"
-    return Replay(
-        runtime.engine, name, settings.topic_root, settings.max_message_bytes, show, settings.retention_raw_days
-    )
 
 
 def _record(runtime: Runtime, entry: Entry) -> None:
