@@ -168,10 +168,10 @@ def test_the_follower_sums_up_the_workers_and_knows_the_keeper(
         told = follower.health()
         keepers = [w.name for w in told.workers if w.keeper]
         everything = sum((worker.health.account for worker in both), Account())
-        return told.account == everything and keepers == [w.name for w in both if w.health.keeper]
+        everyone = [w.name for w in told.workers] == [worker.name for worker in both]
+        return everyone and told.account == everything and keepers == [w.name for w in both if w.health.keeper]
 
     eventually(as_told)
-    assert [w.name for w in follower.health().workers] == [worker.name for worker in both]
     assert not follower.health().keeper
     (keeper,) = [worker for worker in both if worker.health.keeper]
     (other,) = [worker for worker in both if worker is not keeper]
