@@ -8,7 +8,7 @@ saves asking; where the database then takes fewer rows than there are, the batch
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -26,6 +26,10 @@ OWN_BOOT: Final = "~"
 #: Where a count of readings or messages keeps what; the last is a part of the rejected.
 _STORED, _DUPLICATE, _REJECTED, _CONFLICTS = range(4)
 _OUTCOMES: Final[tuple[Literal["stored", "duplicate", "rejected"], ...]] = ("stored", "duplicate", "rejected")
+
+
+#: The newest value of a device's metric, None where there is none.
+Newest = Callable[[str, str], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Placed:
     seen: Sequence[SeenRange]
     boots: Mapping[int, Boot]
     tally: Tally
+    #: Those of the messages that are reports, in order of arrival.
+    reports: Sequence[Decoded]
     #: Keys whose time is ours: where they are taken, the next free ms is used.
     own_time: frozenset[readings.Key]
     #: One a message, in order of arrival, where they were asked for.
@@ -88,7 +94,7 @@ def place(
     batch: Sequence[Decoded],
     ids: Ids,
     boots: Mapping[int, Boot],
-    latest: Mapping[int, float],
+    newest: Newest,
     known: Known | None,
     *,
     verdicts: bool = False,
@@ -99,14 +105,14 @@ def place(
         batch: What arrived, decoded.
         ids: Numbers of every device and series in it.
         boots: Present starts, by device id, of devices that send no `boot`.
-        latest: Newest value by series id, for retained messages that carry no time.
+        newest: Newest values, for retained messages that carry no time.
         known: Rows that are there already; None on the first try, which takes every key for free.
         verdicts: Whether to tell what became of each message, which takes longer.
 
     Raises:
         KeyError: If a device or series has no number.
     """
-    work = _Work(ids, latest, known or Known(), dict(boots))
+    work = _Work(ids, newest, known or Known(), dict(boots))
     told: list[Verdict] = []
     for decoded in batch:
         if verdicts:
@@ -121,6 +127,7 @@ def place(
         work.seen_ranges(),
         {device: boot for device, boot in work.boots.items() if boots.get(device) != boot},
         Tally(*work.messages, *work.readings),
+        work.reports,
         frozenset(work.own_time),
         told,
     )
@@ -129,12 +136,13 @@ def place(
 class _Work:
     """One pass over a batch."""
 
-    def __init__(self, ids: Ids, latest: Mapping[int, float], known: Known, boots: dict[int, Boot]) -> None:
-        self.ids, self.latest, self.known, self.boots = ids, latest, known, boots
+    def __init__(self, ids: Ids, newest: Newest, known: Known, boots: dict[int, Boot]) -> None:
+        self.ids, self.newest, self.known, self.boots = ids, newest, known, boots
         self.rows: list[readings.Row] = []
         self.new: list[ReadingChange] = []
         self.receipts: dict[receipts.Key, int] = {}
         self.dead_letters: list[DeadLetter] = []
+        self.reports: list[Decoded] = []
         self.own_time: set[readings.Key] = set()
         self.messages = [0, 0, 0]
         self.readings = [0, 0, 0]
@@ -169,6 +177,8 @@ class _Work:
         problems = list(decoded.problems)
         for sample in decoded.samples:
             self._sample(sample, decoded.message, counts, problems)
+        if decoded.report is not None:
+            self.reports.append(decoded)
         if counts[_STORED] or decoded.report is not None:
             verdict = _STORED
         elif counts[_DUPLICATE] and not counts[_REJECTED]:
@@ -196,7 +206,7 @@ class _Work:
         elif sample.ts is not None:
             self._at_its_time(sample, device_id, sample.ts, message.received_at, counts, problems)
         elif message.retained:
-            self._retained(sample, device_id, counts, problems)
+            self._retained(sample, counts, problems)
         else:
             self._at_our_time(sample, device_id, message.received_at, counts)
 
@@ -284,10 +294,10 @@ class _Work:
             self.new.append(ReadingChange(sample.device, metric, ts, value, received_at))
         counts[_STORED] += len(sample.values)
 
-    def _retained(self, sample: Sample, device_id: int, counts: list[int], problems: list[str]) -> None:
+    def _retained(self, sample: Sample, counts: list[int], problems: list[str]) -> None:
         """A retained reading without a time is of unknown age: a duplicate if it is the newest value, else refused."""
         for metric, value in sample.values:
-            if self.latest.get(self.ids.series[device_id, metric]) == value:
+            if self.newest(sample.device, metric) == value:
                 counts[_DUPLICATE] += 1
             else:
                 problems.append(

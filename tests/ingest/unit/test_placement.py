@@ -19,11 +19,13 @@ IDS = Ids({"kitchen": 1}, {(1, "x"): 10, (1, "y"): 11})
 def _place(
     *batch: Decoded,
     boots: dict[int, Boot] | None = None,
-    latest: dict[int, float] | None = None,
+    newest: dict[tuple[str, str], float] | None = None,
     readings: dict[tuple[int, int], float] | None = None,
     receipts: dict[tuple[int, str, int], int] | None = None,
 ) -> Placed:
-    return place(batch, IDS, boots or {}, latest or {}, Known(readings or {}, receipts or {}))
+    return place(
+        batch, IDS, boots or {}, lambda *series: (newest or {}).get(series), Known(readings or {}, receipts or {})
+    )
 
 
 def _rows(placed: Placed) -> list[tuple[int, int, float]]:
@@ -188,8 +190,8 @@ def test_a_retained_reading_with_ts_is_stored_or_a_duplicate() -> None:
 
 def test_a_retained_reading_without_ts_is_never_stored() -> None:
     decoded = telemetry({"x": 1}, retained=True)
-    assert _place(decoded, latest={10: 1.0}).tally == Tally(duplicate=1, readings_duplicate=1)
-    placed = _place(decoded, latest={10: 2.0})
+    assert _place(decoded, newest={("kitchen", "x"): 1.0}).tally == Tally(duplicate=1, readings_duplicate=1)
+    placed = _place(decoded, newest={("kitchen", "x"): 2.0})
     assert placed.tally == Tally(rejected=1, readings_rejected=1)
     assert "carries no ts" in placed.dead_letters[0].reason
 
