@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Final
 
 from db import account, devices, migrations, readings
@@ -30,7 +31,8 @@ from ingest.message import Message
 from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.placement import Verdict
-from ingest.snapshot import Board, ReadingChange, apply
+from ingest.series import Point
+from ingest.snapshot import Board, SeriesChange, apply
 from ingest.vitals import Vitals, now_ms
 from ingest.writer import Outcome, Writer
 
@@ -105,7 +107,7 @@ class HttpReadings:
         #: Why nothing can be taken now, None if it can.
         self._away: str | None = "it has not been reached yet"
         self._hand = _Hand()
-        self._unflushed: dict[tuple[str, str], ReadingChange] = {}
+        self._unflushed: dict[tuple[str, str], Point] = {}
         self._flush_at = self._fold_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
@@ -290,10 +292,11 @@ class HttpReadings:
     def _note(self, outcome: Outcome) -> None:
         """Remember the newest reading of each series until it stands in `latest`."""
         for change in outcome.changes:
-            if isinstance(change, ReadingChange):
+            if isinstance(change, SeriesChange):
                 known = self._unflushed.get((change.device, change.metric))
-                if known is None or change.ts >= known.ts:
-                    self._unflushed[change.device, change.metric] = change
+                newest = max(change.points, key=itemgetter(0))
+                if known is None or newest[0] >= known[0]:
+                    self._unflushed[change.device, change.metric] = newest
 
     def _idle_s(self) -> float:
         """Until there is something to do without a request."""
@@ -311,13 +314,13 @@ class HttpReadings:
     def _flush(self) -> None:
         """Write what is new to `latest` and to the devices' `last_seen`. Raises DatabaseAway."""
         rows = [
-            (series_id, change.ts, change.value, change.received_at)
-            for (device, metric), change in self._unflushed.items()
+            (series_id, *point)
+            for (device, metric), point in self._unflushed.items()
             if (series_id := self._writer.series_id(device, metric)) is not None
         ]
         seen: dict[str, int] = {}
-        for change in self._unflushed.values():
-            seen[change.device] = max(change.received_at, seen.get(change.device, 0))
+        for (device, _), (*_, received_at) in self._unflushed.items():
+            seen[device] = max(received_at, seen.get(device, 0))
         with writing(self._engine) as connection:
             readings.store_latest(connection, rows)
             ids = self._writer.device_ids(connection, list(seen))

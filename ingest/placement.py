@@ -19,7 +19,8 @@ from db.dead_letters import DeadLetter
 from db.readings import Sample
 from ingest.dialects.decoded import Decoded
 from ingest.message import Message
-from ingest.snapshot import ReadingChange
+from ingest.series import Point
+from ingest.snapshot import SeriesChange
 
 #: Marks a boot label that we made up for a device that sends none. No device can send it: '~' is followed by ms.
 OWN_BOOT: Final = "~"
@@ -73,10 +74,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where everything of a batch goes. `rows` and `new` are the readings that go in, one by one the same."""
+    """Where everything of a batch goes. `rows` are the readings that go in, and `new` the same, by series."""
 
     rows: Sequence[readings.Row]
-    new: Sequence[ReadingChange]
+    new: Sequence[SeriesChange]
     receipts: Mapping[receipts.Key, int]
     dead_letters: Sequence[DeadLetter]
     seen: Sequence[SeenRange]
@@ -121,7 +122,7 @@ def place(
             work.take(decoded)
     return Placed(
         work.rows,
-        work.new,
+        [SeriesChange(*of, points) for of, (_, points) in work.series.items() if points],
         work.receipts,
         work.dead_letters,
         work.seen_ranges(),
@@ -139,7 +140,8 @@ class _Work:
     def __init__(self, ids: Ids, newest: Newest, known: Known, boots: dict[int, Boot]) -> None:
         self.ids, self.newest, self.known, self.boots = ids, newest, known, boots
         self.rows: list[readings.Row] = []
-        self.new: list[ReadingChange] = []
+        #: By device and metric: the series' number, and what is new of it.
+        self.series: dict[tuple[str, str], tuple[int, list[Point]]] = {}
         self.receipts: dict[receipts.Key, int] = {}
         self.dead_letters: list[DeadLetter] = []
         self.reports: list[Decoded] = []
@@ -161,15 +163,22 @@ class _Work:
         device, values, ts, seq, boot = sample.device, sample.values, sample.ts, sample.seq, sample.boot
         if ts is None or not values or (boot is None and seq is not None):
             return False
-        device_id, series, received_at = self.ids.devices[device], self.ids.series, decoded.message.received_at
+        device_id, series, received_at = self.ids.devices[device], self.series, decoded.message.received_at
         for metric, value in values:
-            self.rows.append((series[device_id, metric], ts, value))
-            self.new.append(ReadingChange(device, metric, ts, value, received_at))
+            series_id, points = series.get((device, metric)) or self._series(device, device_id, metric)
+            self.rows.append((series_id, ts, value))
+            points.append((ts, value, received_at))
         if seq is not None and boot is not None:
             self._note(device_id, boot, seq)
         self.messages[_STORED] += 1
         self.readings[_STORED] += len(values)
         return True
+
+    def _series(self, device: str, device_id: int, metric: str) -> tuple[int, list[Point]]:
+        found = self.series.get((device, metric))
+        if found is None:
+            found = self.series[device, metric] = (self.ids.series[device_id, metric], [])
+        return found
 
     def take(self, decoded: Decoded) -> Verdict:
         """Place one message: its readings, its place in the account, its dead letter."""
@@ -260,9 +269,9 @@ class _Work:
     def _at_its_time(
         self, sample: Sample, device_id: int, ts: int, received_at: int, counts: list[int], problems: list[str]
     ) -> None:
-        device, series, taken, known = sample.device, self.ids.series, self._taken, self.known.readings
+        taken, known = self._taken, self.known.readings
         for metric, value in sample.values:
-            series_id = series[device_id, metric]
+            series_id, points = self._series(sample.device, device_id, metric)
             key = (series_id, ts)
             there = taken.get(key)
             if there is None and known:
@@ -270,7 +279,7 @@ class _Work:
             if there is None:
                 taken[key] = value
                 self.rows.append((series_id, ts, value))
-                self.new.append(ReadingChange(device, metric, ts, value, received_at))
+                points.append((ts, value, received_at))
                 counts[_STORED] += 1
             elif there == value:
                 counts[_DUPLICATE] += 1
@@ -282,8 +291,9 @@ class _Work:
 
     def _at_our_time(self, sample: Sample, device_id: int, received_at: int, counts: list[int]) -> None:
         for metric, value in sample.values:
-            wanted = (self.ids.series[device_id, metric], received_at - sample.age)
-            series_id, ts = wanted
+            series_id, points = self._series(sample.device, device_id, metric)
+            ts = received_at - sample.age
+            wanted = (series_id, ts)
             ts = self._free_from.get(wanted, ts)  # all of a batch may want the same ms: none looks where others did
             while (series_id, ts) in self._taken or (series_id, ts) in self.known.readings:
                 ts += 1
@@ -291,7 +301,7 @@ class _Work:
             self.own_time.add((series_id, ts))
             self._taken[series_id, ts] = value
             self.rows.append((series_id, ts, value))
-            self.new.append(ReadingChange(sample.device, metric, ts, value, received_at))
+            points.append((ts, value, received_at))
         counts[_STORED] += len(sample.values)
 
     def _retained(self, sample: Sample, counts: list[int], problems: list[str]) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import structs
 
 from ingest.rate import Rate, ended
-from ingest.series import SeriesNow, grown
+from ingest.series import Point, SeriesNow, grown
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,16 @@ class Snapshot:
         return [device for device in self.devices.values() if device.version > version]
 
 
+class SeriesChange(msgspec.Struct, frozen=True, gc=False):
+    """Stored readings of one series, at least one, in order of arrival."""
+
+    device: str
+    metric: str
+    points: Sequence[Point]
+
+
 class ReadingChange(msgspec.Struct, frozen=True, gc=False):
-    """A stored reading of a series."""
+    """One stored reading."""
 
     device: str
     metric: str
@@ -107,7 +115,7 @@ class StateChange:
     retained: bool = False
 
 
-Change = ReadingChange | StatusChange | AboutChange | StateChange
+Change = SeriesChange | ReadingChange | StatusChange | AboutChange | StateChange
 
 
 def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool = True) -> Snapshot:
@@ -118,18 +126,14 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
     """
     version = snapshot.version + 1
     known = snapshot.devices
-    read: dict[str, dict[str, list[ReadingChange]]] = {}
+    read: dict[str, dict[str, list[Point]]] = {}
     drafts: dict[str, _Draft] = {}
     for change in changes:
-        if isinstance(change, ReadingChange):
-            series = read.get(change.device)
-            if series is None:
-                series = read[change.device] = {}
-            points = series.get(change.metric)
-            if points is None:
-                series[change.metric] = [change]
-            else:
-                points.append(change)
+        if isinstance(change, SeriesChange):
+            read.setdefault(change.device, {}).setdefault(change.metric, []).extend(change.points)
+        elif isinstance(change, ReadingChange):
+            point = (change.ts, change.value, change.received_at)
+            read.setdefault(change.device, {}).setdefault(change.metric, []).append(point)
         else:
             draft = drafts.get(change.device)
             if draft is None:
@@ -150,14 +154,14 @@ def _new(name: str, version: int) -> DeviceNow:
     return DeviceNow(name, None, None, None, None, 0, version, version, {}, {})
 
 
-def _read(device: DeviceNow, read: Mapping[str, Sequence[ReadingChange]], version: int, *, count: bool) -> DeviceNow:
+def _read(device: DeviceNow, read: Mapping[str, Sequence[Point]], version: int, *, count: bool) -> DeviceNow:
     """The device with a batch's readings, which are at least one a metric."""
     name, units, metrics = device.name, device.units, dict(device.metrics)
     counted, received_at = device.counted, 0
     for metric, points in read.items():
         metrics[metric] = grown(name, metric, units.get(metric), metrics.get(metric), points, version)
         counted += len(points)
-        if (at := points[-1].received_at) > received_at:
+        if (at := points[-1][2]) > received_at:
             received_at = at
     online, rate, presence_version = device.online, device.rate, device.presence_version
     if online is False and received_at > (device.status_at or 0):  # traffic after `offline` proves the status wrong

@@ -11,6 +11,7 @@ from db.account import Tally
 from db.devices import Status
 from ingest.dialects.decoded import Decoded
 from ingest.placement import Boot, Ids, Known, Placed, place
+from ingest.snapshot import SeriesChange
 from tests.ingest.unit.messages import NOW, decode, message, telemetry
 
 IDS = Ids({"kitchen": 1}, {(1, "x"): 10, (1, "y"): 11})
@@ -39,9 +40,9 @@ def _again(decoded: Decoded, **fields: Any) -> Decoded:
 def test_new_readings_go_in_under_their_names() -> None:
     placed = _place(telemetry({"ts": NOW - 5, "x": 1, "y": 2}))
     assert _rows(placed) == [(10, NOW - 5, 1.0), (11, NOW - 5, 2.0)]
-    assert [(new.device, new.metric, new.received_at) for new in placed.new] == [
-        ("kitchen", "x", NOW),
-        ("kitchen", "y", NOW),
+    assert placed.new == [
+        SeriesChange("kitchen", "x", [(NOW - 5, 1.0, NOW)]),
+        SeriesChange("kitchen", "y", [(NOW - 5, 2.0, NOW)]),
     ]
     assert placed.tally == Tally(stored=1, readings_stored=2)
     assert (placed.receipts, placed.dead_letters, placed.own_time) == ({}, [], frozenset())
