@@ -85,6 +85,7 @@ def test_clear_cache_replaces_the_worker_and_makes_no_second_one(
             ("broker-watch", True, 0),
             ("http-readings", True, 0),
             ("ingest", True, 0),
+            ("latest", True, 0),
             ("upkeep", True, 0),
         ]
         # Two workers with one client id would throw each other out for as long as they run.

@@ -42,6 +42,7 @@ def test_it_stores_before_any_visitor_with_one_worker(part_directory: Path) -> N
         assert [(t["name"], t["alive"], t["restarts"]) for t in found["ingest"]["threads"]] == [
             ("http-readings", True, 0),
             ("ingest", True, 0),
+            ("latest", True, 0),
             ("upkeep", True, 0),
         ]
         assert found["status"] == "ok"
