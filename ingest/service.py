@@ -103,6 +103,7 @@ class Service:
         self._reports = None if reports is None else self._make_reports(reports)
         self._latest = Latest(engine, board, self._writer, vitals, settings.flush_s)
         self._ahead: _Arrived | None = None
+        self._unshown: Outcome | None = None
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._drain_until = 0.0
@@ -221,6 +222,7 @@ class Service:
         except Stopped:
             self._ledger.drop()
         finally:
+            self._show_last()
             self._subscriber.close()
             self._leave()
 
@@ -254,6 +256,7 @@ class Service:
         def lost(error: Exception) -> None:
             self._vitals.broker_lost(str(error))
 
+        self._show_last()
         self._ahead = None  # it was not acknowledged, so it comes again
         self._ledger.drop()
         until_it_works(self._subscriber.connect, BrokerAway, self._settings.backoff, self._stopping, lost)
@@ -286,7 +289,11 @@ class Service:
         return _Arrived(messages, batch, count_readings(batch))
 
     def _look_ahead(self) -> None:
-        """Receive and decode one batch more, while the database works at the one in hand: not when it is the last."""
+        """While the database works at the batch in hand: show the one before, receive and decode the one behind.
+
+        None is received when the one in hand is the last.
+        """
+        self._show_last()
         if self._ahead is None and not self._stopping.is_set():
             try:
                 ahead = self._receive(0.0)
@@ -302,8 +309,11 @@ class Service:
         if batch:
             self._ledger.hold(len(batch), arrived.readings, messages[0].received_at, lag_ms(batch))
             outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
+            self._show_last()
+            self._unshown = outcome
+            if self._ahead is None or not self._ahead.batch:
+                self._show_last()  # else while the database works at that one
             self._ledger.settle(outcome.tally, messages[0].received_at, now_ms())
-            self._show(outcome)
         self._subscriber.acknowledge(messages)
 
     def _decode(self, message: Message) -> Decoded | None:
@@ -327,14 +337,18 @@ class Service:
             return decoded
         return without_outdated(decoded, self._raw_days, message.received_at)
 
-    def _show(self, outcome: Outcome) -> None:
-        self._board.update(lambda current: apply(current, outcome.changes))
+    def _show_last(self) -> None:
+        """Put on the board what was stored last, if it is not there yet."""
+        outcome, self._unshown = self._unshown, None
+        if outcome is not None:
+            self._board.update(lambda current: apply(current, outcome.changes))
 
     def _until_stored(self, what: Callable[[], T]) -> T:
         """Try until the database takes it, keeping the broker's connection alive. Raises Stopped."""
 
         def lost(error: Exception) -> None:
             self._vitals.database_lost(str(error))
+            self._show_last()
             with contextlib.suppress(BrokerAway):  # acknowledging will find out and connect again
                 self._subscriber.keep_alive()
 

@@ -126,14 +126,13 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
     """
     version = snapshot.version + 1
     known = snapshot.devices
-    read: dict[str, dict[str, list[Point]]] = {}
+    read: dict[str, dict[str, Sequence[Point]]] = {}
     drafts: dict[str, _Draft] = {}
     for change in changes:
         if isinstance(change, SeriesChange):
-            read.setdefault(change.device, {}).setdefault(change.metric, []).extend(change.points)
+            _gather(read, change.device, change.metric, change.points)
         elif isinstance(change, ReadingChange):
-            point = (change.ts, change.value, change.received_at)
-            read.setdefault(change.device, {}).setdefault(change.metric, []).append(point)
+            _gather(read, change.device, change.metric, ((change.ts, change.value, change.received_at),))
         else:
             draft = drafts.get(change.device)
             if draft is None:
@@ -148,6 +147,15 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
     for name, series in read.items():
         devices[name] = _read(devices.get(name) or _new(name, version), series, version, count=every_reading)
     return Snapshot(snapshot.started_at, version, devices)
+
+
+def _gather(read: dict[str, dict[str, Sequence[Point]]], device: str, metric: str, points: Sequence[Point]) -> None:
+    series = read.get(device)
+    if series is None:
+        read[device] = {metric: points}
+    else:
+        earlier = series.get(metric)
+        series[metric] = points if earlier is None else (*earlier, *points)
 
 
 def _new(name: str, version: int) -> DeviceNow:
