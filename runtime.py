@@ -30,6 +30,7 @@ from broker.embedded import BrokerStartError, EmbeddedBroker
 from db import engine as database
 from db import passwords
 from db.doors import Doors
+from db.size_watch import SizeWatch
 from ingest import heap
 from ingest.follower import Follower, FollowerSettings
 from ingest.health import Health
@@ -93,6 +94,7 @@ class Runtime:
     doors: Doors
     board: Board
     http_readings: HttpReadings
+    sizes: SizeWatch
     device_address: MqttAddress
     stopping: threading.Event
     _worker: Worker
@@ -137,6 +139,7 @@ class Runtime:
         if self._porter is not None:
             self._porter.join(_PORTER_S)  # a database that is frozen may hold it
         self.doors.close()
+        self.sizes.close()
         self.engine.dispose()
         self._lock.close()
 
@@ -257,7 +260,8 @@ def start_runtime(settings: Settings) -> Runtime:
     taking = make_http_readings(settings, engine, board, vitals)
     heap.settle()
     sys.setswitchinterval(_TURN_S)
-    runtime = Runtime(settings, engine, doors, board, taking, device_address, threading.Event(), worker, embedded, lock)
+    sizes, stopping = SizeWatch(engine), threading.Event()
+    runtime = Runtime(settings, engine, doors, board, taking, sizes, device_address, stopping, worker, embedded, lock)
     runtime.start()
     return runtime
 
