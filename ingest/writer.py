@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Final
 
-from db import account, dead_letters, devices, readings, receipts
+from db import account, command_reports, dead_letters, devices, readings, receipts
 from db.account import BatchKey, Tally
 from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
@@ -110,13 +110,13 @@ class Writer:
         self._pending, self._unsure = [], None
         self._number += 1  # a batch of the present number may have been committed after all
         with writing(self._engine) as connection:
-            known = devices.every(connection)
+            known = devices.every(connection, deleted=True)
             self._catalogue = _Catalogue(
                 devices={device.name: device.id for device in known},
                 boots={d.id: Boot(d.boot, d.boot_seq) for d in known if d.boot is not None and d.boot_seq is not None},
             )
             by_name = self._catalogue.devices
-            for series in devices.every_series(connection):
+            for series in devices.every_series(connection, deleted=True):
                 if series.device in by_name:  # else another worker made it a moment ago
                     self._catalogue.series[by_name[series.device], series.metric] = series.id
 
@@ -309,7 +309,9 @@ def _store_rest(connection: Connection, ids: Ids, placed: Placed) -> None:
             case About() as about:
                 devices.store_about(connection, ids.devices[about.device], about, at)
             case ActuatorState() as state:
-                devices.store_state(connection, ids.devices[state.device], state, at)
+                retained = decoded.message.retained
+                before = devices.store_state(connection, ids.devices[state.device], state, at)
+                command_reports.take(connection, state, at, retained=retained, before=before)
     devices.store_boots(connection, {device: (boot.label, boot.seq) for device, boot in placed.boots.items()})
 
 
