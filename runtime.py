@@ -30,6 +30,7 @@ from broker.embedded import BrokerStartError, EmbeddedBroker
 from db import engine as database
 from db import passwords
 from db.doors import Doors
+from db.size_watch import SizeWatch
 from ingest import heap
 from ingest.follower import Follower, FollowerSettings
 from ingest.health import Health
@@ -93,6 +94,7 @@ class Runtime:
     doors: Doors
     board: Board
     http_readings: HttpReadings
+    sizes: SizeWatch
     device_address: MqttAddress
     stopping: threading.Event
     _worker: Worker
@@ -137,6 +139,7 @@ class Runtime:
         if self._porter is not None:
             self._porter.join(_PORTER_S)  # a database that is frozen may hold it
         self.doors.close()
+        self.sizes.close()
         self.engine.dispose()
         self._lock.close()
 
@@ -252,12 +255,18 @@ def start_runtime(settings: Settings) -> Runtime:
             settings.mqtt_share_group,
         )
     worker = _worker(
-        settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
+        settings,
+        engine,
+        parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address,
+        board,
+        vitals,
+        doors.key("audit"),
     )
-    taking = make_http_readings(settings, engine, board, vitals)
+    taking = make_http_readings(settings, engine, board, vitals, worker.nudge_commands)
     heap.settle()
     sys.setswitchinterval(_TURN_S)
-    runtime = Runtime(settings, engine, doors, board, taking, device_address, threading.Event(), worker, embedded, lock)
+    sizes, stopping = SizeWatch(engine), threading.Event()
+    runtime = Runtime(settings, engine, doors, board, taking, sizes, device_address, stopping, worker, embedded, lock)
     runtime.start()
     return runtime
 
@@ -283,11 +292,16 @@ def _say_login(settings: Settings, password: str | None) -> None:
 
 
 def _worker(
-    settings: Settings, engine: database.Engine, address: MqttAddress, board: Board, vitals: Vitals
+    settings: Settings,
+    engine: database.Engine,
+    address: MqttAddress,
+    board: Board,
+    vitals: Vitals,
+    audit_key: bytes,
 ) -> Service | Follower:
     if settings.ingest == "off":
-        return Follower(engine, FollowerSettings(), board, vitals)
-    return make_service(settings, engine, address, board, vitals)
+        return Follower(engine, FollowerSettings(audit_key=audit_key), board, vitals)
+    return make_service(settings, engine, address, board, vitals, audit_key)
 
 
 def _lock_data_dir(data_dir: Path) -> IO[str]:

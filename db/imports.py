@@ -71,7 +71,7 @@ def plan(engine: Engine, incoming: Incoming, progress: Progress) -> Plan:
     keep = np.ones(len(incoming), bool)
     known = 0
     with snapshot(engine) as connection:
-        stored = {(one.device, one.metric): one for one in devices.every_series(connection)}
+        stored = {(one.device, one.metric): one for one in devices.every_series(connection, deleted=True)}
         for place, rows in _by_series(incoming):
             one = stored.get(incoming.names[place])
             if one is not None and len(rows):
@@ -310,6 +310,7 @@ def _ensure(connection: Connection, fresh: Incoming, now: int) -> NDArray[np.int
     device_ids = devices.ids(connection, list(last_seen))
     for device in last_seen.keys() - device_ids.keys():
         device_ids |= devices.ensure(connection, [device], last_seen[device])
+    devices.bring_back(connection, list(device_ids.values()))
     wanted = {place: (device_ids[fresh.names[place][0]], fresh.names[place][1]) for place in used}
     series_ids = devices.ensure_series(connection, wanted.values(), now)
     units = [{"of": series_ids[wanted[place]], "to": fresh.units[place]} for place in used if fresh.units[place]]
