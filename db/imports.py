@@ -56,10 +56,11 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Readings that an import has gone through, and how many of them it stored."""
+    """Readings that an import has gone through, how many of them it stored, and for how long others had to wait."""
 
     readings: int
     stored: int
+    held_s: float
 
 
 def plan(engine: Engine, incoming: Incoming, progress: Progress) -> Plan:
@@ -154,15 +155,10 @@ def store(engine: Engine, fresh: Incoming, now: int, seal_before: int = 0) -> It
 
 def _in_turn(engine: Engine, steps: Iterator[Step]) -> Iterator[Step]:
     """Each step, and after it as much time for others: SQLite has one lock, and who waits for it looks now and then."""
-    while True:
-        begun = time.monotonic()
-        step = next(steps, None)
-        if step is None:
-            return
-        held_s = time.monotonic() - begun
+    for step in steps:
         yield step
         if engine.dialect.name == "sqlite":
-            time.sleep(held_s)
+            time.sleep(step.held_s)
 
 
 def _as_rows(
@@ -171,8 +167,8 @@ def _as_rows(
     for start, end in _pieces(fresh.ts[places] // DAY_MS):
         some = places[start:end]
         columns = (ids[fresh.series[some]], fresh.ts[some], fresh.value[some])
-        stored = _store_piece(engine, list(zip(*(column.tolist() for column in columns), strict=True)), now)
-        yield Step(len(some), stored)
+        stored, held_s = _store_piece(engine, list(zip(*(column.tolist() for column in columns), strict=True)), now)
+        yield Step(len(some), stored, held_s)
 
 
 def _sealed(
@@ -191,10 +187,11 @@ def _sealed(
         most = sealing.largest_chunk(connection)
     stretches.sort(key=lambda one: one.start)
     for some in _together(stretches):
-        if _seal(engine, fresh, some, most, now):
+        held_s = _seal(engine, fresh, some, most, now)
+        if held_s is not None:
             places = np.concatenate([one.rows for one in some])
             left[places] = False
-            yield Step(len(places), len(places))
+            yield Step(len(places), len(places), held_s)
 
 
 def _free_stretches(
@@ -236,8 +233,8 @@ def _together(stretches: Sequence[_Stretch]) -> Iterator[Sequence[_Stretch]]:
         yield some
 
 
-def _seal(engine: Engine, fresh: Incoming, some: Sequence[_Stretch], most: int, now: int) -> bool:
-    """Whether they were stored; else others stored something of these days meanwhile."""
+def _seal(engine: Engine, fresh: Incoming, some: Sequence[_Stretch], most: int, now: int) -> float | None:
+    """Store them, and for how long others had to wait; None if others stored something of these days meanwhile."""
     try:
         packed = [
             sealing.pack_days(
@@ -246,7 +243,7 @@ def _seal(engine: Engine, fresh: Incoming, some: Sequence[_Stretch], most: int, 
             for one in some
         ]
     except DamagedChunk:
-        return False
+        return None
     newest: dict[int, readings.LatestRow] = {}
     for one in some:
         ts = int(fresh.ts[one.rows[-1]])
@@ -260,14 +257,13 @@ def _seal(engine: Engine, fresh: Incoming, some: Sequence[_Stretch], most: int, 
         readings.store_latest(connection, list(newest.values()))
 
     try:
-        _tried(engine, put)
+        return _tried(engine, put)[1]
     except (sealing.Disturbed, RefusedRows):
-        return False
-    return True
+        return None
 
 
-def _store_piece(engine: Engine, rows: Sequence[readings.Row], now: int) -> int:
-    """How many of these were new."""
+def _store_piece(engine: Engine, rows: Sequence[readings.Row], now: int) -> tuple[int, float]:
+    """How many of these were new, and for how long others had to wait."""
     # Its time is that of the reading: nothing of it has come in just now.
     newest = {series_id: (series_id, ts, value, ts) for series_id, ts, value in rows}
 
@@ -280,12 +276,14 @@ def _store_piece(engine: Engine, rows: Sequence[readings.Row], now: int) -> int:
     return _tried(engine, put)
 
 
-def _tried(engine: Engine, put: Callable[[Connection], T]) -> T:
-    """Do it in a transaction, again where the database ends it because another waits for it too."""
+def _tried(engine: Engine, put: Callable[[Connection], T]) -> tuple[T, float]:
+    """Do it in a transaction, again where the database ends it because another waits for it too; how long it took."""
     for _ in range(_TRIES):
         try:
             with writing(engine) as connection:
-                return put(connection)
+                begun = time.monotonic()
+                done = put(connection)
+            return done, time.monotonic() - begun
         except DatabaseAway as error:  # a worker writes to the same tables
             if not is_deadlock(error):
                 raise
