@@ -252,9 +252,14 @@ def start_runtime(settings: Settings) -> Runtime:
             settings.mqtt_share_group,
         )
     worker = _worker(
-        settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
+        settings,
+        engine,
+        parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address,
+        board,
+        vitals,
+        doors.key("audit"),
     )
-    taking = make_http_readings(settings, engine, board, vitals)
+    taking = make_http_readings(settings, engine, board, vitals, worker.nudge_commands)
     heap.settle()
     sys.setswitchinterval(_TURN_S)
     runtime = Runtime(settings, engine, doors, board, taking, device_address, threading.Event(), worker, embedded, lock)
@@ -283,11 +288,16 @@ def _say_login(settings: Settings, password: str | None) -> None:
 
 
 def _worker(
-    settings: Settings, engine: database.Engine, address: MqttAddress, board: Board, vitals: Vitals
+    settings: Settings,
+    engine: database.Engine,
+    address: MqttAddress,
+    board: Board,
+    vitals: Vitals,
+    audit_key: bytes,
 ) -> Service | Follower:
     if settings.ingest == "off":
-        return Follower(engine, FollowerSettings(), board, vitals)
-    return make_service(settings, engine, address, board, vitals)
+        return Follower(engine, FollowerSettings(audit_key=audit_key), board, vitals)
+    return make_service(settings, engine, address, board, vitals, audit_key)
 
 
 def _lock_data_dir(data_dir: Path) -> IO[str]:

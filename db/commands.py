@@ -11,11 +11,11 @@ written to the audit log a moment later, by `settle`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from db import audit, targets
 from db.audit import Entry, Result
@@ -42,6 +42,7 @@ __all__ = [
     "last_step",
     "move",
     "open_commands",
+    "prune",
     "recent",
     "request",
     "settle",
@@ -55,6 +56,7 @@ OPEN: Final[tuple[CommandStatus, ...]] = ("queued", "published")
 MOST_OPEN: Final = 10_000
 #: The action in the audit log of one that is asked for; its end is `command.<status>`.
 REQUEST: Final = "command.request"
+_LONGEST_NAME: Final = 191
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def request(  # noqa: PLR0913  # a word each of who asks what of whom
     older = _open_of(connection, device, actuator)
     state = target.resolved(order, older[-1].state if older else None)
     for command in older:
-        _supersede(connection, command, by, at)
+        _supersede(connection, command, at)
     if _count_open(connection) >= MOST_OPEN:
         raise TooMany(f"{MOST_OPEN:,} commands wait already. Try again once some of them have ended.")
     made = Command(
@@ -143,26 +145,25 @@ def request(  # noqa: PLR0913  # a word each of who asks what of whom
         actuator,
         state,
         "queued",
-        storable(by.name, 64),
+        storable(by.name, _LONGEST_NAME),
         storable(by.origin.address, 64),
         at,
         at + deadline_ms,
-        (Step("queued", at, f"Asked for by {storable(by.name, 64)}."),),
+        (Step("queued", at, "It was asked for."),),
     )
-    number = connection.execute(
-        insert(commands).values(
-            id=made.id,
-            device=device,
-            actuator=actuator,
-            state=state,
-            status=made.status,
-            made_by=made.by,
-            address=made.address,
-            made_at=at,
-            deadline_at=made.deadline_at,
-            settled=0,
-        )
-    ).inserted_primary_key[0]
+    row = {
+        "id": made.id,
+        "device": device,
+        "actuator": actuator,
+        "state": state,
+        "status": made.status,
+        "made_by": made.by,
+        "address": made.address,
+        "made_at": at,
+        "deadline_at": made.deadline_at,
+        "settled": 0,
+    }
+    number = connection.execute(insert(commands).values(row)).lastrowid
     _add_step(connection, number, made.steps[0])
     audit.record(connection, key, _entry(made, REQUEST, at, "ok", f"{state}, command {made.id}"))
     return made
@@ -187,7 +188,7 @@ def recent(
     if device is not None:
         query = query.where(commands.c.device == device)
     if by is not None:
-        query = query.where(func.lower(commands.c.made_by) == storable(by, 64).lower())
+        query = query.where(func.lower(commands.c.made_by) == storable(by, _LONGEST_NAME).lower())
     if before is not None:
         older_than = select(commands.c.number).where(commands.c.id == storable(before, 36)).scalar_subquery()
         query = query.where(commands.c.number < older_than)
@@ -271,16 +272,15 @@ def fail_open(connection: Connection, device: str, evidence: str, at: int, *, ac
         move(connection, command_id, "failed", evidence, at)
 
 
-def changed(connection: Connection, since: int) -> tuple[int, list[Command]]:
-    """Commands with a step whose number is greater than `since`, as they are now, and the greatest number of a step.
+def changed(connection: Connection, since: int, known: Container[int] = ()) -> tuple[list[int], list[Command]]:
+    """Numbers of the steps after `since` that are not `known`, and the commands they belong to, as these are now.
 
-    Numbers are given before they are committed: a greater one may be seen first. Who follows goes on asking for those
-    of the last seconds.
+    Numbers are given before they are committed, so that a greater one may be seen first: who follows goes on asking
+    for those of the last seconds.
     """
     query = select(command_steps.c.number, command_steps.c.command).where(command_steps.c.number > since)
-    rows = connection.execute(query).all()
-    numbers = sorted({row.command for row in rows})
-    return max((row.number for row in rows), default=since), _by_numbers(connection, numbers)
+    rows = [row for row in connection.execute(query) if row.number not in known]
+    return [row.number for row in rows], _by_numbers(connection, sorted({row.command for row in rows}))
 
 
 def last_step(connection: Connection) -> int:
@@ -292,6 +292,16 @@ def ended_since(connection: Connection, at: int) -> list[Command]:
     """Those that ended at or after `at` (UTC ms), oldest first."""
     query = select(commands).where(commands.c.ended_at >= at).order_by(commands.c.number)
     return _with_steps(connection, connection.execute(query).all())
+
+
+def prune(connection: Connection, before: int, limit: int = 2_000) -> int:
+    """Remove at most `limit` commands that ended before `before` (UTC ms) and stand in the audit log; how many."""
+    query = select(commands.c.number).where(commands.c.ended_at < before, commands.c.settled == 1).limit(limit)
+    numbers = list(connection.scalars(query))
+    for some in in_chunks(numbers, 500):
+        connection.execute(delete(command_steps).where(command_steps.c.command.in_(some)))
+        connection.execute(delete(commands).where(commands.c.number.in_(some)))
+    return len(numbers)
 
 
 def settle(connection: Connection, key: bytes, now: int, limit: int = 100) -> int:
@@ -328,13 +338,13 @@ def _open_of(connection: Connection, device: str, actuator: str) -> list[Command
     return _with_steps(connection, connection.execute(query).all())
 
 
-def _supersede(connection: Connection, command: Command, by: Actor, at: int) -> None:
+def _supersede(connection: Connection, command: Command, at: int) -> None:
     sent_at = connection.scalar(select(commands.c.sent_at).where(commands.c.id == command.id))
     if command.status == "published":
         out = "this one had gone out"
     else:
         out = "this one had not gone out" if sent_at is None else "this one may have gone out"
-    evidence = f"{storable(by.name, 64)} asked for something else; {out}."
+    evidence = f"Something else was asked for; {out}."
     move(connection, command.id, "cancelled", evidence, at)
 
 

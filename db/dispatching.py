@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from db.commands import OPEN
 from db.devices import THERE
 from db.polls import FORGOTTEN_AFTER_MS, Poll
 from db.schema import actuators, commands, device_polls, devices, latest, series
@@ -20,7 +19,7 @@ class Waiting:
     """A queued command, and what is known of its device. Times are UTC ms.
 
     `sent_at`: it may have gone out before, and may go again with the same id. `gone`: why there is nobody to send it
-    to. `silent_since`: when the device said `offline`, and was not heard of since. `poll`: it asks by HTTP.
+    to. `silent_since`: when the device said `offline`, and no reading came since. `poll`: it asks by HTTP.
     """
 
     id: str
@@ -54,7 +53,6 @@ def waiting(connection: Connection, now: int, limit: int = 10_000) -> list[Waiti
             devices.c.id.label("device_id"),
             devices.c.online,
             devices.c.status_at,
-            devices.c.last_seen,
             actuators.c.id.label("actuator_id"),
             device_polls.c.polled_at,
             device_polls.c.until,
@@ -81,8 +79,7 @@ def _waiting(row: Any, now: int) -> Waiting:
         gone = f"There is no device {row.device} any more."
     elif row.actuator_id is None:
         gone = f"{row.device} has no {row.actuator} any more."
-    heard = max(row.last_seen or 0, row.read_at or 0)
-    offline = row.online == 0 and row.status_at is not None and heard <= row.status_at
+    offline = row.online == 0 and row.status_at is not None and (row.read_at or 0) <= row.status_at
     poll = None
     if row.polled_at is not None and row.polled_at > max(now - FORGOTTEN_AFTER_MS, row.status_at or 0):
         poll = Poll(row.device, row.polled_at, row.until, row.interval_ms)
@@ -110,10 +107,3 @@ def note_sending(connection: Connection, ids: Sequence[str], at: int) -> list[st
         connection.execute(update(commands).where(commands.c.id.in_(found)).values(sent_at=sent))
         still += found
     return still
-
-
-def next_deadline(connection: Connection) -> int | None:
-    """UTC ms of the earliest deadline of those that go on."""
-    return connection.scalar(
-        select(func.min(commands.c.deadline_at)).where(commands.c.settled == 0, commands.c.status.in_(OPEN))
-    )

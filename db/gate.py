@@ -38,6 +38,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def derived(secret: bytes, purpose: str) -> bytes:
+    """`Gate.key`, for who has the secret and no doors; `audit` is the purpose of the audit log's."""
+    return hmac.new(secret, b"smart-monitor " + purpose.encode(), hashlib.sha256).digest()
+
+
 class Gate:
     """Made once a process, used by all of its threads."""
 
@@ -69,7 +74,7 @@ class Gate:
 
     def key(self, purpose: str) -> bytes:
         """32 bytes for one purpose; whoever has them knows neither the secret nor the key for another purpose."""
-        return hmac.new(self.secret, b"smart-monitor " + purpose.encode(), hashlib.sha256).digest()
+        return derived(self.secret, purpose)
 
     def close(self) -> None:
         """Close the connections that are the doors' own."""

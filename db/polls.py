@@ -31,13 +31,13 @@ class Poll:
     interval_ms: int | None
 
     @property
-    def alive_until(self) -> int:
-        """UTC ms until which the device is taken to be there."""
-        return self.until + min(max(_PAUSES * (self.interval_ms or 0), _SHORTEST_GRACE_MS), _LONGEST_GRACE_MS)
+    def grace_ms(self) -> int:
+        """How long after a request the next may come."""
+        return min(max(_PAUSES * (self.interval_ms or 0), _SHORTEST_GRACE_MS), _LONGEST_GRACE_MS)
 
-    def alive(self, now: int) -> bool:
-        """Whether it is there at `now` (UTC ms)."""
-        return now <= self.alive_until
+    def alive(self, now: int, started_at: int = 0) -> bool:
+        """Whether it is there at `now`. `started_at`: before that we answered no request. UTC ms."""
+        return now <= max(self.until, started_at) + self.grace_ms
 
 
 def note(connection: Connection, device: str, at: int, until: int) -> None:

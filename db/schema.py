@@ -186,6 +186,7 @@ states = Table(
     Column("actuator_id", Integer, primary_key=True, autoincrement=False),
     Column("ts", BigInteger, primary_key=True, autoincrement=False, comment="UTC ms from when on it was so"),
     Column("state", String(64), nullable=False, comment="ON, OFF or a number"),
+    Index(None, "ts"),
     **_CLUSTERED,
 )
 
@@ -198,7 +199,7 @@ commands = Table(
     Column("actuator", Name(64), nullable=False),
     Column("state", String(64), nullable=False, comment="ON, OFF or a number"),
     Column("status", String(16), nullable=False),
-    Column("made_by", String(64), nullable=False, comment="who asked"),
+    Column("made_by", String(191), nullable=False, comment="who asked"),
     Column("address", String(64), nullable=False, comment="from where"),
     Column("made_at", BigInteger, nullable=False),
     Column("deadline_at", BigInteger, nullable=False),

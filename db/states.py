@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,16 @@ from db.schema import actuators, devices, states
 _ONE: Final = {"ON": 1.0, "OFF": 0.0}
 #: Rows that go in one transaction.
 _PRUNED_AT_ONCE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class StateAt:
+    """What an actuator became at `at` (UTC ms)."""
+
+    device: str
+    actuator: str
+    state: str
+    at: int
 
 
 def store(connection: Connection, actuator_id: int, state: str, at: int) -> None:
@@ -49,6 +60,18 @@ def between(connection: Connection, device: str, actuator: str, start: int, end:
             "value": np.array([value_of(state) for _, state in rows], dtype="float64"),
         }
     )
+
+
+def changed(connection: Connection, since: int) -> list[StateAt]:
+    """What actuators became at or after `since` (UTC ms), by time. Who follows asks for the last seconds anew."""
+    query = (
+        select(devices.c.name.label("device"), actuators.c.name, states.c.state, states.c.ts)
+        .join(actuators, actuators.c.id == states.c.actuator_id)
+        .join(devices, devices.c.id == actuators.c.device_id)
+        .where(states.c.ts >= since)
+        .order_by(states.c.ts)
+    )
+    return [StateAt(*row) for row in connection.execute(query)]
 
 
 def value_of(state: str) -> float:

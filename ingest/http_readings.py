@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -93,9 +93,18 @@ class _Hand:
 class HttpReadings:
     """Make it, `start()`, and later `stop()`. Any thread submits; one stores."""
 
-    def __init__(self, engine: Engine, settings: HttpSettings, board: Board, vitals: Vitals) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: HttpSettings,
+        board: Board,
+        vitals: Vitals,
+        reported: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`reported` is called when a state is stored, which may have ended a command."""
         self._engine, self._settings = engine, settings
         self._board, self._vitals = board, vitals
+        self._reported = reported
         self._name, self._token = f"{settings.worker}{SUFFIX}", secrets.token_hex(8)
         self._writer = Writer(engine, self._name, self._token, verdicts=True)
         self._ledger = Ledger()
@@ -133,7 +142,13 @@ class HttpReadings:
             Busy: If too much waits. Nothing was taken.
             UnknownTopic: If that is no name of a device.
         """
-        topic = topics.telemetry(device, self._settings.topic_root)
+        return self._submit(topics.telemetry(device, self._settings.topic_root), payload)
+
+    def submit_state(self, device: str, actuator: str, payload: bytes) -> Future[Verdict]:
+        """Take what a device reports of an actuator, the same as on its `<actuator>/state`. Else as `submit`."""
+        return self._submit(topics.state(device, actuator, self._settings.topic_root), payload)
+
+    def _submit(self, topic: str, payload: bytes) -> Future[Verdict]:
         request = _Request(Message(topic, payload, len(payload), now_ms()), Future())
         with self._change:
             if self._stopping.is_set():
@@ -258,6 +273,8 @@ class HttpReadings:
         every = self._settings.every_reading
         self._board.update(lambda current: apply(current, outcome.changes, every_reading=every))
         self._note(outcome)
+        if outcome.changes and not isinstance(outcome.changes[0], ReadingChange):  # a batch's reports come first
+            self._reported()
         for request, verdict in zip(batch, outcome.verdicts, strict=True):
             with suppress(InvalidStateError):  # nobody waits for it any more
                 request.answer.set_result(verdict)

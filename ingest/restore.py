@@ -7,10 +7,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from db import devices, readings
+from db import commands, devices, readings, removal
 from db.engine import Connection
 from ingest.series import BIN_MS, BINS, SeriesNow, grown
-from ingest.snapshot import ActuatorNow, DeviceNow, ReadingChange, Snapshot
+from ingest.snapshot import ActuatorNow, CommandNow, DeviceNow, ReadingChange, Snapshot
 
 #: Readings of the last quarter of an hour that are looked at for the sparklines: 200 devices of 2 metrics every second.
 _HISTORY_ROWS: Final = 400_000
@@ -45,10 +45,14 @@ def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
             metrics.get(device.name, {}),
             actuators.get(device.name, {}),
             units.get(device.name, {}),
+            status=device.online,
         )
         for device in devices.every(connection)
     }
-    return Snapshot(previous.started_at, version, found)
+    going_on = {command.id: CommandNow(command, version) for command in commands.open_commands(connection)}
+    left = version if previous.devices.keys() - found.keys() else previous.left_version
+    control = version if found or going_on else previous.control_version
+    return Snapshot(previous.started_at, version, found, going_on, removal.removed(connection), left, control)
 
 
 def online(status: bool | None, status_at: int | None, metrics: Iterable[SeriesNow]) -> bool | None:

@@ -19,10 +19,12 @@ from typing import TypeVar
 from db import account, dead_letters, devices, migrations, readings
 from db.engine import DatabaseAway, Engine, facts, writing
 from db.workers import Heartbeat
-from ingest import restore
+from ingest import dispatcher, restore
 from ingest.broker_watch import BrokerWatch
+from ingest.command_sender import CommandSender
 from ingest.dialects import native, topics
 from ingest.dialects.decoded import Decoded
+from ingest.dispatcher import Dispatcher, DispatcherSettings
 from ingest.guard import guarded
 from ingest.health import Account, Health, Rates
 from ingest.keeper import SUFFIX, Keeper
@@ -32,7 +34,7 @@ from ingest.message import Message
 from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.reports import THREAD, Reports, ReportSettings
-from ingest.snapshot import Board, apply
+from ingest.snapshot import Board, ReadingChange, apply
 from ingest.subscriber import BrokerAway, Subscriber
 from ingest.upkeep import Upkeep, UpkeepSettings
 from ingest.vitals import Vitals, now_ms
@@ -55,6 +57,8 @@ class WorkerSettings:
     #: A broker that is silent this long while we drain has nothing left for us.
     quiet_s: float = 0.5
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    #: Of the audit log, None where it is not to be had.
+    audit_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +75,20 @@ class Service:
     """One worker. Make it, `start()`, and later `stop()`; it can't be started twice.
 
     `reports`: the keeper's own connection for status, about and state, where telemetry is shared among workers; None
-    where everything comes by the one connection.
+    where everything comes by the one connection. `sender`: the connection for commands; None: it sends none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its connections, each with a purpose of its own
         self,
         engine: Engine,
         subscriber: Subscriber,
         settings: WorkerSettings,
         board: Board,
         vitals: Vitals,
+        *,
         reports: Subscriber | None = None,
         watch: BrokerWatch | None = None,
+        sender: CommandSender | None = None,
     ) -> None:
         self._engine = engine
         self._subscriber = subscriber
@@ -97,6 +103,7 @@ class Service:
         self._writer = Writer(engine, settings.name, self._token, meanwhile=self._look_ahead)
         self._keeper = Keeper(settings.name, self._token, settings.upkeep.lease_s)
         self._upkeep = Upkeep(engine, settings.upkeep, vitals, self._heartbeat, self._keeper)
+        self._dispatcher = None if sender is None else self._make_dispatcher(sender)
         self._reports = None if reports is None else self._make_reports(reports)
         self._ahead: _Arrived | None = None
         self._flushed_version = 0
@@ -107,6 +114,8 @@ class Service:
         runs = {"ingest": self._ingest, "upkeep": self._keep_house}
         if self._reports is not None:
             runs[THREAD] = self._reports.run
+        if self._dispatcher is not None:
+            runs[dispatcher.THREAD] = partial(self._dispatcher.run, self._ready, self._stopping)
         self._threads = [
             threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True) for name, run in runs.items()
         ]
@@ -118,8 +127,15 @@ class Service:
 
     def _make_reports(self, subscriber: Subscriber) -> Reports:
         settings = self._settings
-        how = ReportSettings(settings.name, self._token, self._understand, settings.backoff, settings.flush_s)
+        how = ReportSettings(
+            settings.name, self._token, self._understand, settings.backoff, settings.flush_s, self._nudge_by
+        )
         return Reports(self._engine, subscriber, how, self._keeper, self._board, self._vitals)
+
+    def _make_dispatcher(self, sender: CommandSender) -> Dispatcher:
+        settings = self._settings
+        how = DispatcherSettings(settings.topic_root, settings.audit_key, settings.backoff)
+        return Dispatcher(self._engine, sender, how, self._keeper, self._board, self._vitals)
 
     def start(self) -> None:
         """Start the threads. Returns at once; waiting for database and broker is theirs."""
@@ -141,6 +157,7 @@ class Service:
         self._subscriber.wake()
         if self._reports is not None:
             self._reports.wake()
+        self.nudge_commands()
         if self._watch is not None:
             self._watch.wake()
         deadline = time.monotonic() + timeout_s
@@ -152,8 +169,17 @@ class Service:
             self._subscriber.release()
         if self._reports is not None and not self._threads[2].is_alive():
             self._reports.release()
+        if self._dispatcher is not None and not any(
+            thread.name == dispatcher.THREAD and thread.is_alive() for thread in self._threads
+        ):
+            self._dispatcher.release()
         held = self._account()
         log.info("The account: in messages, %s; in readings, %s.", held.messages, held.readings)
+
+    def nudge_commands(self) -> None:
+        """Look at the commands at once: one was written. Quick, from any thread."""
+        if self._dispatcher is not None:
+            self._dispatcher.nudge()
 
     def health(self) -> Health:
         """How the worker is, from memory."""
@@ -317,6 +343,11 @@ class Service:
 
     def _show(self, outcome: Outcome) -> None:
         self._board.update(lambda current: apply(current, outcome.changes))
+        self._nudge_by(outcome)
+
+    def _nudge_by(self, outcome: Outcome) -> None:
+        if outcome.changes and not isinstance(outcome.changes[0], ReadingChange):  # a batch's reports come first
+            self.nudge_commands()  # one may have ended a command, or somebody is back for whom one waits
 
     def _until_stored(self, what: Callable[[], T]) -> T:
         """Try until the database takes it, keeping the broker's connection alive. Raises Stopped."""

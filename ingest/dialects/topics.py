@@ -57,13 +57,27 @@ def telemetry(device: str, root: str) -> str:
     Raises:
         UnknownTopic: If that is no name of a device under `root`.
     """
+    return f"{_of_device(device, root)}/telemetry"
+
+
+def state(device: str, actuator: str, root: str) -> str:
+    """The topic on which a device reports what an actuator does. Raises UnknownTopic as `telemetry` does."""
+    return f"{_of_device(device, root)}/{checked_name('actuator', actuator)}/state"
+
+
+def order(device: str, actuator: str, root: str) -> str:
+    """The topic on which a device is told what an actuator is to do. Raises UnknownTopic as `telemetry` does."""
+    return f"{_of_device(device, root)}/{checked_name('actuator', actuator)}/set"
+
+
+def _of_device(device: str, root: str) -> str:
     levels, name = root.split("/"), device
     if levels[0] == "+":
         site, slash, name = device.partition("/")
         levels[0] = checked_name("site", site)
         if not slash:
             raise UnknownTopic(f"device name {device[:80]!r}: expected a site before it, such as site1/kitchen")
-    return "/".join([*levels, checked_name("device", name), "telemetry"])
+    return "/".join([*levels, checked_name("device", name)])
 
 
 def report_filters(root: str) -> tuple[str, ...]:

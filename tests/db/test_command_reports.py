@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from db import command_reports, commands, devices, dispatching
+from db import command_reports, commands, devices, dispatching, readings
 from db.command_reports import Asked, judge
 from db.devices import ActuatorState
 from db.engine import Engine, reading, writing
@@ -192,7 +192,8 @@ def test_what_waits_is_told_with_what_is_known_of_its_device(engine: Engine) -> 
     assert [one.silent_since for one in waiting] == [None, None, NOW + 3]
     assert {(one.gone, one.poll) for one in waiting} == {(None, None)}
     with writing(engine) as connection:
-        devices.store_last_seen(connection, {ids["cellar"]: NOW + 4})
+        series = devices.ensure_series(connection, [(ids["cellar"], "x")], NOW)[ids["cellar"], "x"]
+        readings.store_latest(connection, [(series, NOW, 1.0, NOW + 4)])
     with reading(engine) as connection:
         assert dispatching.waiting(connection, NOW)[2].silent_since is None
 
@@ -210,4 +211,3 @@ def test_one_that_has_ended_meanwhile_does_not_go_out(engine: Engine) -> None:
     with writing(engine) as connection:
         commands.move(connection, first.id, "cancelled", "Somebody else.", NOW)
         assert dispatching.note_sending(connection, [first.id, second.id], NOW) == [second.id]
-        assert dispatching.next_deadline(connection) == second.deadline_at

@@ -23,8 +23,10 @@ def test_the_last_request_is_kept_with_the_usual_pause(engine: Engine, kitchen: 
 
 
 def test_a_device_is_there_while_it_asks_and_for_some_of_its_pauses() -> None:
-    assert Poll("a", NOW, NOW + 20_000, None).alive_until == NOW + 30_000
-    assert Poll("a", NOW, NOW + 20_000, 30_000).alive_until == NOW + 110_000
-    assert Poll("a", NOW, NOW, 86_400_000).alive_until == NOW + 300_000
+    assert Poll("a", NOW, NOW + 20_000, None).grace_ms == 10_000
+    assert Poll("a", NOW, NOW + 20_000, 30_000).grace_ms == 90_000
+    assert Poll("a", NOW, NOW, 86_400_000).grace_ms == 300_000
+    assert Poll("a", NOW, NOW + 20_000, 30_000).alive(NOW + 110_000)
     assert Poll("a", NOW, NOW, 1_000).alive(NOW + 10_000)
     assert not Poll("a", NOW, NOW, 1_000).alive(NOW + 10_001)
+    assert Poll("a", NOW, NOW, 1_000).alive(NOW + 60_000, started_at=NOW + 55_000)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from functools import partial
 
 import pytest
@@ -20,14 +19,15 @@ from db import (
     states,
 )
 from db.device_tokens import DeviceToken
-from db.engine import Connection, Engine, reading, snapshot, writing
+from db.engine import Engine, reading, snapshot, writing
 from db.history import DAY_MS
 from db.places import PlaceChange
 from db.targets import UnknownTarget
+from tests.db.conftest import NOW
 from tests.db.orders import ANNA, KEY, make_actuators
 from tests.db.sealed import DAY, Series, every
 
-LATER = DAY + 3 * DAY_MS
+LATER = NOW + 5 * DAY_MS
 
 
 @pytest.fixture
@@ -57,8 +57,7 @@ def ask(engine: Engine, at: int = LATER) -> None:
 
 
 def work(engine: Engine) -> list[int]:
-    transaction: partial[AbstractContextManager[Connection]] = partial(writing, engine)
-    return list(removal.work(engine, transaction, "w", LATER))
+    return list(removal.work(engine, partial(writing, engine), "w", LATER))
 
 
 def adds_up(engine: Engine) -> bool:
@@ -104,8 +103,7 @@ def test_one_that_was_broken_off_is_gone_on_with(series: Series, engine: Engine)
         with reading(engine) as connection:
             if not removal.under_way(connection):
                 break
-        transaction: partial[AbstractContextManager[Connection]] = partial(writing, engine)
-        gone += next(removal.work(engine, transaction, "w", LATER))
+        gone += next(removal.work(engine, partial(writing, engine), "w", LATER))
         assert adds_up(engine)
         with reading(engine) as connection:
             assert sum(one.readings for one in removal.under_way(connection)) in (gone, 0)

@@ -19,7 +19,7 @@ branch_labels = None
 depends_on = None
 
 _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_TABLE = {"if_not_exists": True, "mysql_charset": "utf8mb4", "mysql_engine": "InnoDB"}
+_TABLE: dict[str, Any] = {"if_not_exists": True, "mysql_charset": "utf8mb4", "mysql_engine": "InnoDB"}
 
 
 def upgrade() -> None:
@@ -47,6 +47,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         **_TABLE,
     )
+    _index("states", "ts")
     op.create_table(
         "commands",
         sa.Column("number", _ROW_ID, autoincrement=True, nullable=False),
@@ -55,7 +56,7 @@ def upgrade() -> None:
         sa.Column("actuator", Name(64), nullable=False),
         sa.Column("state", sa.String(64), nullable=False, comment="ON, OFF or a number"),
         sa.Column("status", sa.String(16), nullable=False),
-        sa.Column("made_by", sa.String(64), nullable=False, comment="who asked"),
+        sa.Column("made_by", sa.String(191), nullable=False, comment="who asked"),
         sa.Column("address", sa.String(64), nullable=False, comment="from where"),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.Column("deadline_at", sa.BigInteger(), nullable=False),
