@@ -52,9 +52,9 @@ def every_row() -> list[Row]:
         missing = missing_by_device()
     except DatabaseAway:
         missing = {}
-    names, now = every_name(), now_ms()
+    names = every_name()
     return [
-        row_of(device, names.get(name, Named()), missing.get(name, 0), standing_of(device, now))
+        row_of(device, names.get(name, Named()), missing.get(name, 0), standing_of(device))
         for name, device in get_runtime().board.current.devices.items()
     ]
 

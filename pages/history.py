@@ -38,7 +38,6 @@ from pages.parts.login import check_reader
 from pages.parts.look import ink, palette
 from pages.parts.notes import note_html
 from pages.parts.periods import Period, moved, period_words, preset
-from pages.parts.places import every_name, title_of
 from pages.parts.tables import dim
 from pages.parts.words import markdown
 from runtime import get_runtime
@@ -83,9 +82,7 @@ def show_charts(scene: Scene, whole: Period) -> None:
 def show_states(scene: Scene) -> None:
     """What the actuators of these devices did at the same time. Raises DatabaseAway."""
     found = states_of(scene.choice.devices, scene.shown)
-    names = every_name()
-    titles = {device: title_of(device, names) for device in scene.choice.devices}
-    told = labels([(one.device, one.name) for one, _ in found], titles)
+    told = labels([(one.device, one.name) for one, _ in found])
     rows = [
         Band(label, frame, one.unit, one.minimum, one.maximum) for label, (one, frame) in zip(told, found, strict=True)
     ]

@@ -89,7 +89,7 @@ def show_facts(name: str) -> None:
             place = places.of(connection, name)
     except DatabaseAway:
         pass
-    kind = None if device is None else standing_of(device, now)
+    kind = None if device is None else standing_of(device)
     standing = "" if kind is None else state(kind, kind)
     seen = device.last_seen if device is not None else 0
     rate = device.rate.per_minute if device is not None else None

@@ -11,11 +11,11 @@ from db.account import Missing
 from ingest.snapshot import DeviceNow
 from pages.parts.format import age, at, count, decimals_for, number
 from pages.parts.places import Named
+from pages.parts.standing import KINDS, Kind
 from pages.parts.tables import button, state, table, when
 from pages.parts.words import html
 
 Order = Literal["name", "place", "trouble", "missing", "heard"]
-Kind = Literal["online", "late", "silent"]
 
 ORDERS: Final[Mapping[Order, str]] = {
     "name": "By name",
@@ -27,7 +27,7 @@ ORDERS: Final[Mapping[Order, str]] = {
 #: Rows that are drawn; whoever has more devices searches.
 MOST: Final = 200
 _COLUMNS: Final = ("Device", "State", "Place", "Model", "Firmware", "Last seen", "Readings/min", "Missing today", "")
-_WORST: Final[Mapping[Kind, int]] = {"silent": 0, "late": 1, "online": 2}
+_WORST: Final[Mapping[Kind, int]] = {"silent": 0, "late": 1, "unknown": 2, "online": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,7 @@ def _name(row: Row) -> str:
 def counts_text(rows: Sequence[Row], now: int, zone: tzinfo) -> str:
     """As in "48 online, 2 late, 1 silent; heard last 3 s ago"."""
     kinds = [row.kind for row in rows]
-    told = ", ".join(f"{count(kinds.count(kind))} {kind}" for kind in ("online", "late", "silent"))
+    counted = {kind: kinds.count(kind) for kind in KINDS}
+    told = ", ".join(f"{count(much)} {kind}" for kind, much in counted.items() if much or kind != "unknown")
     last = max((row.last_seen or 0 for row in rows), default=0)
     return f"{told}; heard last {age(last, now, zone)}" if last else told

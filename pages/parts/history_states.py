@@ -5,7 +5,7 @@ A number is as high as it lies within its range, so that a dimmer at half is hal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
@@ -143,10 +143,10 @@ def state_word(state: str, unit: str | None) -> str:
     return f"{number(value, decimals_for([value]))} {unit or ''}".strip()
 
 
-def labels(targets: Sequence[tuple[str, str]], titles: Mapping[str, str]) -> list[str]:
+def labels(targets: Sequence[tuple[str, str]]) -> list[str]:
     """What tells actuators of (device, name) apart: their names, with their devices' before where there are several."""
     several = len({device for device, _ in targets}) > 1
-    return [f"{titles.get(device, device)} \N{MIDDLE DOT} {name}" if several else name for device, name in targets]
+    return [f"{device} \N{MIDDLE DOT} {name}" if several else name for device, name in targets]
 
 
 def _exact(ts: int, zone: tzinfo) -> str:

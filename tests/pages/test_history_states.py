@@ -72,10 +72,8 @@ def test_what_never_reported_is_not_drawn() -> None:
 
 
 def test_several_devices_are_named_before_their_actuators() -> None:
-    titles = {"kitchen": "The kitchen"}
-
-    assert labels([("kitchen", "led"), ("kitchen", "fan")], titles) == ["led", "fan"]
-    assert labels([("kitchen", "led"), ("attic", "led")], titles) == ["The kitchen · led", "attic · led"]
+    assert labels([("kitchen", "led"), ("kitchen", "fan")]) == ["led", "fan"]
+    assert labels([("kitchen", "led"), ("attic", "led")]) == ["kitchen · led", "attic · led"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import streamlit as st
 
 from db.commands import Command, Step
 from db.devices import Actuator
+from ingest.presence import Presence
 from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
 from pages.parts.live_cards import SHARED_SCRIPTS, SHARED_STYLES
 from pages.parts.places import Named
@@ -87,6 +88,7 @@ class _Device:
     device: str
     title: str | None
     area: str | None
+    presence: Presence
     online: bool | None
     last_seen: int
     model: str | None
@@ -163,6 +165,7 @@ def _device(device: DeviceNow, named: Named, ranges: Mapping[tuple[str, str], Ac
         device.name,
         named.title,
         named.area,
+        device.presence,
         device.online,
         device.last_seen,
         device.model,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import streamlit as st
 
+from ingest.presence import Presence
 from ingest.series import Bin, SeriesNow
 from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
 from pages.parts.places import Named
@@ -48,6 +49,7 @@ class _Device:
     device: str
     title: str | None
     area: str | None
+    presence: Presence
     online: bool | None
     last_seen: int
     model: str | None
@@ -91,6 +93,7 @@ def _device(device: DeviceNow, named: Named) -> _Device:
         device.name,
         named.title,
         named.area,
+        device.presence,
         device.online,
         device.last_seen,
         device.model,
