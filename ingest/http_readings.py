@@ -115,6 +115,8 @@ class HttpReadings:
         self._away: str | None = "it has not been reached yet"
         self._hand = _Hand()
         self._unflushed: dict[tuple[str, str], ReadingChange] = {}
+        #: UTC ms of the last message of each device, until it stands in `last_seen`.
+        self._seen: dict[str, int] = {}
         self._flush_at = self._fold_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
@@ -305,8 +307,10 @@ class HttpReadings:
     # What others read
 
     def _note(self, outcome: Outcome) -> None:
-        """Remember the newest reading of each series until it stands in `latest`."""
+        """Remember the newest reading of each series until it stands in `latest`, and when each device was heard."""
         for change in outcome.changes:
+            at = change.received_at if isinstance(change, ReadingChange) else change.at
+            self._seen[change.device] = max(at, self._seen.get(change.device, 0))
             if isinstance(change, ReadingChange):
                 known = self._unflushed.get((change.device, change.metric))
                 if known is None or change.ts >= known.ts:
@@ -314,12 +318,12 @@ class HttpReadings:
 
     def _idle_s(self) -> float:
         """Until there is something to do without a request."""
-        due = min(self._flush_at, self._fold_at) if self._unflushed else self._fold_at
+        due = min(self._flush_at, self._fold_at) if self._seen else self._fold_at
         return max(0.0, due - time.monotonic())
 
     def _keep_house(self) -> None:
         now = time.monotonic()
-        if self._unflushed and now >= self._flush_at:
+        if self._seen and now >= self._flush_at:
             self._flush_at = now + self._settings.flush_s
             self._flush()
         if now >= self._fold_at:
@@ -332,14 +336,12 @@ class HttpReadings:
             for (device, metric), change in self._unflushed.items()
             if (series_id := self._writer.series_id(device, metric)) is not None
         ]
-        seen: dict[str, int] = {}
-        for change in self._unflushed.values():
-            seen[change.device] = max(change.received_at, seen.get(change.device, 0))
         with writing(self._engine) as connection:
             readings.store_latest(connection, rows)
-            ids = self._writer.device_ids(connection, list(seen))
-            devices.store_last_seen(connection, {ids[name]: at for name, at in seen.items()})
+            ids = self._writer.device_ids(connection, list(self._seen))
+            devices.store_last_seen(connection, {ids[name]: at for name, at in self._seen.items()})
         self._unflushed.clear()
+        self._seen.clear()
 
     def _fold(self) -> bool:
         """Add up some of what was counted, in one short transaction; whether more is left. Raises DatabaseAway."""
