@@ -10,7 +10,7 @@ import streamlit as st
 from db import commands, devices
 from db.commands import BadState, Command, TooMany, UnknownTarget
 from db.devices import Actuator
-from db.engine import DatabaseAway, reading, writing
+from db.engine import DatabaseAway, reading
 from db.sessions import Session
 from ingest.snapshot import Snapshot
 from pages.parts.clock import display_zone, now_ms
@@ -58,17 +58,7 @@ def ask(runtime: Runtime, session: Session | None, press: Press) -> Answer:
     if session is None or session.user.must_change or not may(session, "operator"):
         return Answer(press.id, None, _NOT_YOURS)
     try:
-        with writing(runtime.engine) as connection:
-            command = commands.request(
-                connection,
-                runtime.doors.key("audit"),
-                press.device,
-                press.actuator,
-                press.order,
-                by=actor_of(session),
-                at=now_ms(),
-                deadline_ms=runtime.settings.command_deadline_s * 1000,
-            )
+        command = runtime.order(actor_of(session), press.device, press.actuator, press.order)
     except (UnknownTarget, BadState, TooMany) as refused:
         return Answer(press.id, None, str(refused))
     except DatabaseAway:
@@ -90,11 +80,12 @@ def show_actuators() -> None:
         st.html(dim("The database is out of reach: states are as they were last reported, and nothing can be asked."))
         listed = [] if session is not None else None
     answers: dict[str, Answer] = st.session_state.get(_ANSWERS, {})
+    current = get_runtime().board.current
     show_controls(
         data_of(
-            get_runtime().board.current,
+            current,
             known,
-            every_name(),
+            every_name(current),
             listed,
             answers.values(),
             may=may(session, "operator"),

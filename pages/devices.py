@@ -52,16 +52,18 @@ def every_row() -> list[Row]:
         missing = missing_by_device()
     except DatabaseAway:
         missing = {}
-    names = every_name()
+    current = get_runtime().board.current
+    names = every_name(current)
     return [
         row_of(device, names.get(name, Named()), missing.get(name, 0), standing_of(device))
-        for name, device in get_runtime().board.current.devices.items()
+        for name, device in current.devices.items()
     ]
 
 
 def ask() -> tuple[str, Order, bool]:
     """What is searched for, in which order, and whether hidden devices are shown too."""
-    every, names = get_runtime().board.current.devices, every_name()
+    current = get_runtime().board.current
+    every, names = current.devices, every_name(current)
     search, order, hidden = "", "name", False
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(every) >= _TOOLS_FROM:

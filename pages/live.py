@@ -104,7 +104,7 @@ def choose_device(devices: Sequence[str]) -> str:
 
 def show_devices(snapshot: Snapshot) -> None:
     """Cards, and the last hour of the chosen one."""
-    names = every_name()
+    names = every_name(snapshot)
     devices = shown_devices(snapshot, names)
     chosen = choose_device(devices)
     show_cards(data_of(snapshot, names, chosen, now_ms(), str(display_zone())), _CHOICE)

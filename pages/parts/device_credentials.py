@@ -7,6 +7,7 @@ from typing import Final
 import streamlit as st
 
 from pages.parts.clock import display_zone, now_ms
+from pages.parts.device_change import show_anew
 from pages.parts.format import age
 from pages.parts.login import actor_of, check_role
 from pages.parts.notes import Once, attempt, note_done, note_html, show_once, take_note
@@ -40,6 +41,7 @@ def make_token(device: str) -> bool:
     if not made or answer is None:
         return False
     token, secret = answer
+    show_anew(token.device)
     text = "It is shown this once and kept as a fingerprint only. Put it into the device's settings."
     show_once(Once(f"Token of {token.device}", text, (("The token", secret), ("Send a reading", _line(secret)))))
     note_done(f"{token.device} can send over HTTP now.")

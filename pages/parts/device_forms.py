@@ -44,6 +44,7 @@ def show_place_form(place: Place) -> None:
         return
     said = PlaceChange(label or "", site or "", area or "", notes or "", seen == _SEEN[1])
     change(
+        place.device,
         lambda connection, key, who, at: places.change(connection, key, place.device, said, by=who, at=at),
         f"{place.device} is shown as you said.",
     )
@@ -70,6 +71,7 @@ def show_units_form(device: str, series: Sequence[Series]) -> None:
     changed = {metric: (unit or "").strip() for metric, unit in given.items() if (unit or "").strip() != known[metric]}
     if changed:
         change(
+            device,
             lambda connection, key, who, at: places.set_units(connection, key, device, changed, by=who, at=at),
             "The units are changed.",
         )
@@ -99,6 +101,7 @@ def show_add_actuator(device: str, known: Sequence[Actuator]) -> None:
         about = ActuatorAbout(name, low, high, step or None, (unit or "").strip() or None)
         there = any(one.name == name for one in known)
         change(
+            device,
             lambda connection, key, who, at: places.add_actuator(connection, key, device, about, by=who, at=at),
             f"{name} is {'changed' if there else 'added'}.",
         )

@@ -29,6 +29,7 @@ def ask_to_remove(device: str, actuator: str) -> None:
     )
     if st.button(f"Remove {markdown(actuator, 64)}", type="primary"):
         change(
+            device,
             lambda connection, key, who, at: places.remove_actuator(connection, key, device, actuator, by=who, at=at),
             f"{actuator} is removed.",
         )
@@ -69,6 +70,7 @@ def ask_to_delete(device: str) -> None:
     sure = (typed or "").strip() == device
     if st.button(f"Delete {markdown(device)}", type="primary", disabled=not sure, key="device_delete_sure"):
         deleted = change(
+            device,
             lambda connection, key, who, at: removal.ask(connection, key, device, by=who, at=at),
             f"{device} is being deleted.",
         )

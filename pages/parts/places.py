@@ -1,20 +1,14 @@
-"""How devices are called and where they stand, as pages show it: read a moment ago, kept while the database is away."""
+"""How devices are called and where they stand, as pages show it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-import streamlit as st
-
-from db import places
-from db.engine import DatabaseAway, reading
 from db.places import Place
-from runtime import get_runtime
+from ingest.snapshot import Snapshot
 
-_KEPT_S: Final = 3
 _BETWEEN: Final = " \N{MIDDLE DOT} "
 
 
@@ -27,31 +21,9 @@ class Named:
     hidden: bool = False
 
 
-@dataclass(slots=True)
-class _Known:
-    """What was read last, for as long as the database does not answer."""
-
-    names: Mapping[str, Named] = field(default_factory=dict)
-
-
-@st.cache_resource(show_spinner=False)
-def _known() -> _Known:
-    return _Known()
-
-
-@st.cache_data(ttl=_KEPT_S, show_spinner=False, max_entries=1)
-def every_place() -> dict[str, Place]:
-    """What was said of each device, by name. Raises DatabaseAway."""
-    with reading(get_runtime().engine) as connection:
-        return places.every(connection)
-
-
-def every_name() -> Mapping[str, Named]:
-    """How each device is shown, by its own name: as it was last known, if the database is away."""
-    known = _known()
-    with suppress(DatabaseAway):  # the banner says so
-        known.names = {device: named(place) for device, place in every_place().items()}
-    return known.names
+def every_name(snapshot: Snapshot) -> dict[str, Named]:
+    """How devices are shown of which somebody said something, by their own names."""
+    return {device: named(place) for device, place in snapshot.places.items()}
 
 
 def named(place: Place) -> Named:
