@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from db.devices import THERE
 from db.polls import FORGOTTEN_AFTER_MS, Poll
-from db.schema import actuators, commands, device_polls, devices, latest, series
+from db.schema import actuators, command_steps, commands, device_polls, devices, latest, series
 from db.statements import in_chunks
 
 
@@ -94,6 +94,24 @@ def _waiting(row: Any, now: int) -> Waiting:
         row.status_at if offline else None,
         poll,
     )
+
+
+def note_published(connection: Connection, evidence: Mapping[str, str], at: int) -> list[str]:
+    """Bring those of these ids that are still queued to `published`, each with its evidence; which these were."""
+    moved: list[str] = []
+    for some in in_chunks(sorted(evidence), 500):
+        mine = (commands.c.id.in_(some), commands.c.status == "queued")
+        query = select(commands.c.number, commands.c.id).where(*mine).order_by(commands.c.number).with_for_update()
+        rows = connection.execute(query).all()
+        if rows:
+            here = commands.c.number.in_([row.number for row in rows])
+            connection.execute(update(commands).where(here).values(status="published"))
+            steps = [
+                {"command": row.number, "status": "published", "at": at, "evidence": evidence[row.id]} for row in rows
+            ]
+            connection.execute(insert(command_steps), steps)
+        moved += [row.id for row in rows]
+    return moved
 
 
 def note_sending(connection: Connection, ids: Sequence[str], at: int) -> list[str]:

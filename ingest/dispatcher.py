@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 #: The thread that runs this, who it is to `Vitals`, and how its connection is called after the worker's name.
 THREAD: Final = "commands"
 SUFFIX: Final = "-commands"
+_HEARD: Final = "The broker has it."
+_UNHEARD: Final = "The broker has it, and nobody is subscribed to it there: the device is not connected."
 _OFFLINE: Final = "The device is offline, as it said itself. The command waits here until it is back."
 _NOT_ASKING: Final = "The device has stopped asking for its commands. This one waits here until it asks again."
 
@@ -263,8 +265,7 @@ class Dispatcher:
         now = now_ms()
         try:
             with self._as_keeper() as connection:
-                for answer in sorted(answers, key=lambda one: one.token):
-                    _note_answer(connection, answer, now)
+                _note_answers(connection, answers, now)
         finally:
             for answer in answers:
                 self._flying.pop(answer.token, None)
@@ -300,12 +301,10 @@ def payload(command: Waiting) -> bytes:
     return msgspec.json.encode({"id": command.id, "state": state, "expires": command.deadline_at})
 
 
-def _note_answer(connection: Connection, answer: Answer, now: int) -> None:
-    if answer.refused is not None:
-        evidence = f"The broker refused it: {answer.refused}."
-        commands.move(connection, answer.token, "failed", evidence, now)
-        return
-    evidence = "The broker has it."
-    if not answer.heard:
-        evidence = "The broker has it, and nobody is subscribed to it there: the device is not connected."
-    commands.move(connection, answer.token, "published", evidence, now, expected="queued")
+def _note_answers(connection: Connection, answers: Sequence[Answer], now: int) -> None:
+    for answer in answers:
+        if answer.refused is not None:
+            evidence = f"The broker refused it: {answer.refused}."
+            commands.move(connection, answer.token, "failed", evidence, now)
+    taken = {answer.token: _HEARD if answer.heard else _UNHEARD for answer in answers if answer.refused is None}
+    dispatching.note_published(connection, taken, now)
