@@ -14,7 +14,7 @@ import pymysql
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError as _DataError
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ __all__ = [
     "reading",
     "snapshot",
     "translated_errors",
+    "write",
     "writing",
 ]
 
@@ -54,6 +55,8 @@ _TRUSTED_S: Final = 0.5
 _DEADLOCK: Final = 1213
 #: Longest silence of a server in a lookup, in seconds: somebody waits for it at a page.
 _LOOKUP_S: Final = 5.0
+#: How often a transaction is tried that another one's deadlock ended.
+_WRITE_TRIES: Final = 5
 #: How long SQLite waits for another writer, in seconds.
 SQLITE_BUSY_S = 20.0
 
@@ -323,6 +326,27 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.begin(),
     ):
         yield connection
+
+
+def write(
+    engine: Engine, what: Callable[[Connection], T], *, again: Callable[[BaseException], bool] | None = None
+) -> T:
+    """Do `what` in one transaction; anew if it met another in a deadlock, or for an error that `again` says so of.
+
+    Raises DatabaseAway, RefusedRows, and what `what` raises.
+    """
+
+    def once() -> T:
+        with writing(engine) as connection:
+            return what(connection)
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: is_deadlock(error) or (again is not None and again(error))),
+        wait=wait_random(0.0, 0.02),
+        stop=stop_after_attempt(_WRITE_TRIES),
+        reraise=True,
+    )
+    return retrying(once)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from db import audit, commands
 from db import devices as device_rows
 from db.audit import Entry
 from db.devices import ActuatorAbout
-from db.rights import Actor, BadField, storable
+from db.rights import Actor, BadField, Conflict, storable
 from db.schema import actuators, devices, series
 from db.targets import UnknownTarget
 
@@ -92,6 +92,23 @@ def change(connection: Connection, key: bytes, device: str, changes: PlaceChange
     detail = ", ".join(f"{name}: {'' if value is None else value}" for name, value in said.items())
     audit.record(connection, key, Entry(at, by.name, by.origin.address, "device.change", device, "ok", detail))
     return place
+
+
+def make(connection: Connection, key: bytes, device: str, changes: PlaceChange, *, by: Actor, at: int) -> Place:
+    """Make a device that has not sent anything yet, and record it, as `change` does.
+
+    The caller has made sure that its name is one for a topic. One that was deleted is there again, without its data.
+
+    Raises:
+        Conflict: If there is such a device.
+        BadField: As `change`.
+    """
+    known = connection.scalar(select(devices.c.id).where(devices.c.name == device, device_rows.THERE))
+    if known is not None:
+        raise Conflict(f"There is a device {device} already.")
+    device_rows.bring_back(connection, [device_rows.ensure(connection, [device], at)[device]])
+    audit.record(connection, key, Entry(at, by.name, by.origin.address, "device.make", device, "ok", ""))
+    return change(connection, key, device, changes, by=by, at=at)
 
 
 def set_units(connection: Connection, key: bytes, device: str, units: Mapping[str, str], *, by: Actor, at: int) -> None:

@@ -1,4 +1,4 @@
-"""Keeps on the board what no batch brings: commands, devices that are deleted, and who has fallen silent.
+"""Keeps on the board what no batch brings: commands, places, devices that are deleted, and who has fallen silent.
 
 The database tells, whoever wrote it: this process or another. One thread asks, so that nothing older is ever hung up
 over something newer.
@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from db import commands, polls, removal
+from db import commands, places, polls, removal
 from db.engine import Connection
 from db.polls import Poll
 from ingest import standing
@@ -50,9 +50,10 @@ class BoardWatch:
         news = self._steps(connection, now)
         if time.monotonic() >= self._rest_at:
             self._rest_at = time.monotonic() + self._rest_s
-            removed = removal.removed(connection)
+            removed, said = removal.removed(connection), places.every(connection)
             self._polls = {poll.device: poll for poll in polls.every(connection)}
             self._board.update(lambda current: standing.without(current, removed))
+            self._board.update(lambda current: standing.with_places(current, said))
             self._board.update(lambda current: standing.with_commands(current, [], now - KEPT_MS))
             self._board.update(lambda current: standing.refreshed(current, self._polls, now, listening_since))
         return news

@@ -32,7 +32,7 @@ from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.placement import Verdict
 from ingest.series import Point
-from ingest.snapshot import Board, SeriesChange, apply
+from ingest.snapshot import Board, Read, SeriesChange, apply
 from ingest.vitals import Vitals, now_ms
 from ingest.writer import Outcome, Writer
 
@@ -117,6 +117,8 @@ class HttpReadings:
         self._away: str | None = "it has not been reached yet"
         self._hand = _Hand()
         self._unflushed: dict[tuple[str, str], Point] = {}
+        #: UTC ms of the last message of each device, until it stands in `last_seen`.
+        self._seen: dict[str, int] = {}
         self._flush_at = self._fold_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
@@ -307,8 +309,10 @@ class HttpReadings:
     # What others read
 
     def _note(self, outcome: Outcome) -> None:
-        """Remember the newest reading of each series until it stands in `latest`."""
+        """Remember the newest reading of each series until it stands in `latest`, and when each device was heard."""
         for change in outcome.changes:
+            at = change.received_at if isinstance(change, Read) else change.at
+            self._seen[change.device] = max(at, self._seen.get(change.device, 0))
             if isinstance(change, SeriesChange):
                 known = self._unflushed.get((change.device, change.metric))
                 newest = max(change.points, key=itemgetter(0))
@@ -317,12 +321,12 @@ class HttpReadings:
 
     def _idle_s(self) -> float:
         """Until there is something to do without a request."""
-        due = min(self._flush_at, self._fold_at) if self._unflushed else self._fold_at
+        due = min(self._flush_at, self._fold_at) if self._seen else self._fold_at
         return max(0.0, due - time.monotonic())
 
     def _keep_house(self) -> None:
         now = time.monotonic()
-        if self._unflushed and now >= self._flush_at:
+        if self._seen and now >= self._flush_at:
             self._flush_at = now + self._settings.flush_s
             self._flush()
         if now >= self._fold_at:
@@ -335,14 +339,12 @@ class HttpReadings:
             for (device, metric), point in self._unflushed.items()
             if (series_id := self._writer.series_id(device, metric)) is not None
         ]
-        seen: dict[str, int] = {}
-        for (device, _), (*_, received_at) in self._unflushed.items():
-            seen[device] = max(received_at, seen.get(device, 0))
         with writing(self._engine) as connection:
             readings.store_latest(connection, rows)
-            ids = self._writer.device_ids(connection, list(seen))
-            devices.store_last_seen(connection, {ids[name]: at for name, at in seen.items()})
+            ids = self._writer.device_ids(connection, list(self._seen))
+            devices.store_last_seen(connection, {ids[name]: at for name, at in self._seen.items()})
         self._unflushed.clear()
+        self._seen.clear()
 
     def _fold(self) -> bool:
         """Add up some of what was counted, in one short transaction; whether more is left. Raises DatabaseAway."""

@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from db import commands, devices, readings, removal
+from db import commands, devices, places, readings, removal
 from db.engine import Connection
 from ingest.series import BIN_MS, BINS, Point, SeriesNow, grown
 from ingest.snapshot import ActuatorNow, CommandNow, DeviceNow, Snapshot
@@ -52,7 +52,8 @@ def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
     going_on = {command.id: CommandNow(command, version) for command in commands.open_commands(connection)}
     left = version if previous.devices.keys() - found.keys() else previous.left_version
     control = version if found or going_on else previous.control_version
-    return Snapshot(previous.started_at, version, found, going_on, removal.removed(connection), left, control)
+    removed, said = removal.removed(connection), places.every(connection)
+    return Snapshot(previous.started_at, version, found, going_on, removed, left, control, said)
 
 
 def online(status: bool | None, status_at: int | None, metrics: Iterable[SeriesNow]) -> bool | None:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import structs
 
 from db.commands import Command
+from db.places import Place
 from ingest.presence import Presence
 from ingest.rate import Rate, ended
 from ingest.series import Point, SeriesNow, grown
@@ -82,6 +83,8 @@ class Snapshot:
     removed: Mapping[str, int] = field(default_factory=dict)
     left_version: int = 0
     control_version: int = 0
+    #: What people say of devices, by name: of each that was known to the database a moment ago.
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     def commands_since(self, version: int) -> list[Command]:
         """Commands with a step newer than `version`, oldest first; all of them for 0."""

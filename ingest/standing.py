@@ -8,6 +8,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from db.commands import Command
+from db.places import Place
 from db.polls import Poll
 from ingest.presence import Signs, judge
 from ingest.snapshot import CommandNow, DeviceNow, Snapshot
@@ -58,6 +59,11 @@ def without(snapshot: Snapshot, removed: Mapping[str, int]) -> Snapshot:
     devices = {name: device for name, device in snapshot.devices.items() if name not in gone}
     left = version if len(devices) < len(snapshot.devices) else snapshot.left_version
     return replace(snapshot, version=version, devices=devices, removed=gone, left_version=left)
+
+
+def with_places(snapshot: Snapshot, places: Mapping[str, Place]) -> Snapshot:
+    """The next snapshot, with what people say of devices. Pure; the same one if that is known."""
+    return snapshot if places == snapshot.places else replace(snapshot, version=snapshot.version + 1, places=places)
 
 
 def refreshed(snapshot: Snapshot, polls: Mapping[str, Poll], now: int, listening_since: int | None) -> Snapshot:

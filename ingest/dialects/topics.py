@@ -62,12 +62,12 @@ def telemetry(device: str, root: str) -> str:
 
 def state(device: str, actuator: str, root: str) -> str:
     """The topic on which a device reports what an actuator does. Raises UnknownTopic as `telemetry` does."""
-    return f"{_of_device(device, root)}/{checked_name('actuator', actuator)}/state"
+    return f"{_of_device(device, root)}/{checked_actuator(actuator)}/state"
 
 
 def order(device: str, actuator: str, root: str) -> str:
     """The topic on which a device is told what an actuator is to do. Raises UnknownTopic as `telemetry` does."""
-    return f"{_of_device(device, root)}/{checked_name('actuator', actuator)}/set"
+    return f"{_of_device(device, root)}/{checked_actuator(actuator)}/set"
 
 
 def _of_device(device: str, root: str) -> str:
@@ -93,6 +93,13 @@ def is_report(topic: str, root: str) -> bool:
     return levels_below == (3 if topic.endswith("/state") else 2)
 
 
+def checked_actuator(name: str) -> str:
+    """The name, if it is one for an actuator. Raises UnknownTopic."""
+    if name == "resend":
+        raise UnknownTopic("no actuator may be called 'resend'")
+    return checked_name("actuator", name)
+
+
 def checked_name(what: str, name: str) -> str:
     """The name, if it keeps to the pattern. Raises UnknownTopic with what it is the name of."""
     if not _NAME.fullmatch(name):
@@ -114,6 +121,4 @@ def _three_levels(device: str, name: str, last: str) -> Topic:
         return Topic("set", device, name)
     if last != "state":
         raise UnknownTopic(f"unknown topic: the last level is {last[:80]!r}, expected 'state'")
-    if name == "resend":
-        raise UnknownTopic("no actuator may be called 'resend'")
-    return Topic("state", device, checked_name("actuator", name))
+    return Topic("state", device, checked_actuator(name))

@@ -92,7 +92,7 @@ def test_clear_cache_replaces_the_worker_and_makes_no_second_one(
         # Two workers with one client id would throw each other out for as long as they run.
         since = health(server)["broker"]["since"]
         clients = ClientCount(broker.port)
-        # The worker, its watch, its commands, and the one that counts, over two rounds that came after what was retained.
+        # The worker, its watch, its commands, and the one that counts, over two rounds after what was retained.
         eventually(lambda: clients.rounds >= 3 and clients.clients == 4)
         clients.stop()
         assert health(server)["broker"]["since"] == since
