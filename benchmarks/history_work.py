@@ -31,6 +31,8 @@ from settings import Settings, secret_key
 _ROOT: Final = Path(__file__).parents[1]
 _SERIES: Final = 8
 _SEALED_DAYS: Final = 20
+#: Of which some are left when it was measured what sealing leaves of the rate.
+_DAYS_BESIDE: Final = 6
 _A_YEAR_MS: Final = 365 * DAY_MS
 #: Of an import.
 _READINGS: Final = 1_000_000
@@ -57,16 +59,16 @@ def write(store_: Store, ts: int) -> int:
         return insert_new(connection, rows)
 
 
-def _filled(new: Callable[[], str], options: Options) -> tuple[Store, int]:
+def _filled(new: Callable[[], str], options: Options, number: int) -> tuple[Store, int]:
     filled = store(new(), _SERIES)
-    number = 1 if options.quick else _SEALED_DAYS
+    number = 1 if options.quick else number
     return filled, sum(fill_rows(filled, series, number, FIVE_S) for series in filled.series)
 
 
 def _sealing(new: Callable[[], str], product: str, options: Options) -> Table:
     [(start, points)] = days(1, 1_000)
     packed = median(_seconds(lambda: chunks.make(1, start, start + DAY_MS, points)) for _ in range(6))
-    filled, total = _filled(new, options)
+    filled, total = _filled(new, options, _SEALED_DAYS)
     took = _seconds(lambda: seal(filled))
     filled.engine.dispose()
     least = "80,000" if product == "MariaDB" else "150,000"
@@ -88,7 +90,7 @@ def _beside(new: Callable[[], str], product: str, options: Options) -> Table:
             ("hours being folded", False, now),
             ("hours being folded, and all readings late", False, now - _A_YEAR_MS),
         ):
-            here = _filled(new, options)[0] if filled else store(new(), _SERIES)
+            here = _filled(new, options, _DAYS_BESIDE)[0] if filled else store(new(), _SERIES)
             with patch.object(late, "name"):
                 alone = _rate(here, seconds, ts + number)
             with _upkeep(here):

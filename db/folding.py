@@ -32,7 +32,7 @@ T = TypeVar("T")
 #: A transaction ends once it took so long; a day of one series at least fits into it.
 _HELD_S: Final = 0.03
 #: Rows of `late` that are seen to at once.
-_NAMED_AT_ONCE: Final = 200
+_NAMED_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)

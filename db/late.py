@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from db.packing import HOUR_MS, MINUTE_MS
 from db.schema import late
-from db.statements import in_chunks
+from db.statements import in_chunks, largest_statement
 
 #: A series and the whole hours [start, until) of it.
 Span = tuple[int, int, int]
@@ -23,8 +23,9 @@ Span = tuple[int, int, int]
 #: of workers may differ by.
 CLOSED_AFTER_MS: Final = 15 * MINUTE_MS
 _NAMED_AFTER_MS: Final = MINUTE_MS
-#: Series in a row, so that it fits into a statement.
+#: Series in a row, and bytes of each in a statement at most: three numbers, each byte of them perhaps twice.
 _SERIES_A_ROW: Final = 5_000
+_SERIES_BYTES: Final = 64
 #: Rows that a reader looks into; where there are more, it takes every hour between the first and the last for named.
 _LOOKED_INTO: Final = 50
 _DECODER: Final = msgspec.msgpack.Decoder(list[Span])
@@ -58,7 +59,8 @@ def name(connection: Connection, rows: Sequence[tuple[int, int, float]], now: in
         (series_id, first // HOUR_MS * HOUR_MS, last // HOUR_MS * HOUR_MS + HOUR_MS)
         for series_id, (first, last) in ends.items()
     ]
-    for some in in_chunks(spans, _SERIES_A_ROW):
+    series_a_row = max(1, min(_SERIES_A_ROW, largest_statement(connection) // _SERIES_BYTES))
+    for some in in_chunks(spans, series_a_row):
         start, until = min(span[1] for span in some), max(span[2] for span in some)
         connection.execute(insert(late), {"start": start, "until": until, "named": msgspec.msgpack.encode(some)})
 

@@ -91,7 +91,7 @@ class Sizes:
         """With all resolutions and indexes; None if there are too few to say."""
         if self.kept < _ENOUGH:
             return None
-        used = self.used("readings", "chunks", "hours")
+        used = self.used("readings", "chunks", "hours", "minutes", "late")
         return (self.taken - self.free if used is None else used) / self.kept
 
 
@@ -142,7 +142,8 @@ def growth(sizes: Sizes, seal_after_days: int) -> Growth | None:
         return None
     at_most = False
     whole = sizes.used() is None
-    chunks, hours, rows = (sizes.used(name) or 0 for name in ("chunks", "hours", "readings"))
+    chunks, hours = (sizes.used(name) or 0 for name in ("chunks", "hours"))
+    rows = sizes.used("readings", "minutes") or 0  # minutes of hours that are over and not sealed yet
     more = sizes.stored_a_day - sizes.removed_a_day
     if whole:
         grows = more * sizes.bytes_a_reading

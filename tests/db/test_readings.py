@@ -81,6 +81,8 @@ def test_awkward_floats_come_back_bit_for_bit(engine: Engine, temperature: int) 
     rows = [(temperature, NOW + n, value) for n, value in enumerate(AWKWARD)]
     assert _insert(engine, rows) == len(rows)
     assert _bits(_stored(engine, rows)) == _bits(AWKWARD)
+    with reading(engine) as connection:
+        assert _bits(readings.points_between(connection, temperature, NOW, NOW + 99).value.tolist()) == _bits(AWKWARD)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -90,7 +92,9 @@ def test_every_finite_float_comes_back_bit_for_bit(engine: Engine, temperature: 
     with writing(engine) as connection:
         connection.execute(text("DELETE FROM readings"))
         assert readings.insert_new(connection, rows) == len(rows)
-    assert _bits(_stored(engine, rows)) == _bits(values)
+        points = readings.points_between(connection, temperature, NOW, NOW + len(values))
+    assert _bits(_stored(engine, rows)) == _bits(values) == _bits(points.value.tolist())
+    assert points.ts.tolist() == [ts for _, ts, _ in rows]
 
 
 def test_minus_zero_equals_zero(engine: Engine, temperature: int) -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
-from db import devices, late, migrations, sealing
+from db import devices, folding, late, migrations, sealing
 from db.engine import Connection, DatabaseAway, Engine, create, writing
 from db.history import DAY_MS, HOUR_MS
 from db.schema import metadata
@@ -128,16 +128,24 @@ def _run(engine: Engine, series_id: int, steps: list[tuple[str, Any]], most: int
         series.check(DAY + HOUR_MS, DAY + 3 * HOUR_MS)
 
 
-def _seal_until_killed(url: str, statement: int) -> None:
-    """What a child does: seal, and be killed before a statement."""
+def _seal(engine: Engine) -> None:
+    list(sealing.steps(engine, partial(writing, engine), SEALER, DAY + 2 * DAY_MS))
+
+
+def _fold(engine: Engine) -> None:
+    list(folding.steps(engine, partial(writing, engine), DAY + 20 * HOUR_MS))
+
+
+def _work_until_killed(url: str, statement: int, work: Callable[[Engine], None]) -> None:
+    """What a child does: work, and be killed before a statement."""
     engine = create(url)
     with _at_statement(engine, statement, lambda: os.kill(os.getpid(), signal.SIGKILL)):
-        list(sealing.steps(engine, partial(writing, engine), SEALER, DAY + 2 * DAY_MS))
+        work(engine)
     engine.dispose()
 
 
-def _killed_at(url: str, statement: int) -> bool:
-    child = multiprocessing.get_context("fork").Process(target=_seal_until_killed, args=(url, statement))
+def _killed_at(url: str, statement: int, work: Callable[[Engine], None] = _seal) -> bool:
+    child = multiprocessing.get_context("fork").Process(target=_work_until_killed, args=(url, statement, work))
     child.start()
     child.join(30)
     assert child.exitcode in (0, -signal.SIGKILL)
@@ -169,6 +177,22 @@ def test_killed_at_every_step(
     assert statement > 10
     assert series.rows() == 0
     series.check()
+
+
+def test_killed_at_every_other_step_of_folding(engine: Engine, database_url: str, temperature: int) -> None:
+    series = Series(engine, temperature)
+    series.receive(every(600_000, 100))
+    series.fold(DAY + 10 * HOUR_MS)
+    series.receive([(DAY + 1, 55.0), (DAY + 5 * HOUR_MS + 1, -55.0)])
+    engine.dispose()  # the children are to open their own
+    statement = 1
+    while _killed_at(database_url, statement, _fold):
+        series.check(DAY + HOUR_MS, DAY + 7 * HOUR_MS)
+        engine.dispose()
+        statement += 2
+    assert statement > 10
+    assert (series.named(), series.hours()[-1]) == ([], DAY + 16 * HOUR_MS)
+    series.check(DAY + HOUR_MS, DAY + 7 * HOUR_MS)
 
 
 @pytest.mark.parametrize("statement", [1, 6, 9, 11])

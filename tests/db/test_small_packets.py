@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from db import account, dead_letters, devices, migrations, readings, receipts, records
+from db import account, dead_letters, devices, late, migrations, readings, receipts, records
 from db.account import BatchKey, Tally
 from db.dead_letters import DeadLetter
 from db.engine import Engine, RefusedRows, create, reading, writing
@@ -31,6 +31,17 @@ def test_many_rows_go_in_several_statements(small: Engine) -> None:
     with writing(small) as connection:
         assert readings.insert_new(connection, rows) == 3_000
         assert receipts.insert_new(connection, numbers, NOW) == 3_000
+
+
+def test_late_readings_of_many_series_are_named_and_a_series_is_read_in_several_statements(small: Engine) -> None:
+    rows = [(series_id, 1_000_000_000_000, 1.0) for series_id in range(2_000_000_000, 2_000_003_000)]
+    rows += [(7, 1_000_000_000_000 + n, -1.2345678901234567e-300) for n in range(3_000)]
+    with writing(small) as connection:
+        assert readings.insert_new(connection, rows) == 6_000
+        ids, named = late.oldest(connection, 100)
+        found = readings.points_between(connection, 7, 0, 2**62)
+    assert (len(ids) > 1, len(named)) == (True, 3_001)
+    assert (len(found), set(found.value.tolist())) == (3_000, {-1.2345678901234567e-300})
 
 
 def test_records_of_many_devices_are_asked_for_in_several_statements(small: Engine) -> None:
