@@ -15,10 +15,8 @@ from pages.parts.chosen_series import Choice, choose
 from pages.parts.clock import now_ms
 from pages.parts.connect import show_how_to_connect
 from pages.parts.format import moment, span
+from pages.parts.history_address import current_view, go, go_to
 from pages.parts.history_bar import (
-    current_view,
-    go,
-    go_to,
     reset,
     show_presets,
     show_range,
