@@ -27,9 +27,10 @@ import streamlit as st
 
 import settings as settings_module
 from broker.embedded import BrokerStartError, EmbeddedBroker
+from db import commands, passwords
 from db import engine as database
-from db import passwords
-from db.doors import Doors
+from db.commands import Command
+from db.doors import Actor, Doors
 from db.size_watch import SizeWatch
 from ingest import heap
 from ingest.follower import Follower, FollowerSettings
@@ -84,6 +85,9 @@ class Worker(Protocol):
     def health(self) -> Health:
         """How it is."""
 
+    def nudge_commands(self) -> None:
+        """A command was made, or handed over: look at once, if sending is its work."""
+
 
 @dataclass(slots=True)
 class Runtime:
@@ -108,6 +112,26 @@ class Runtime:
     def health(self) -> Health:
         """How the worker, the broker and the database are, from memory."""
         return self.http_readings.joined_to(self._worker.health())
+
+    def order(self, actor: Actor, device: str, actuator: str, order: str | float) -> Command:
+        """Ask an actuator for a state (ON, OFF, TOGGLE or a number) by somebody who may, and have it sent.
+
+        Raises UnknownTarget, BadState, TooMany, DatabaseAway.
+        """
+        key, deadline_ms = self.doors.key("audit"), self.settings.command_deadline_s * 1000
+
+        def request(connection: database.Connection) -> Command:
+            return commands.request(
+                connection, key, device, actuator, order, by=actor, at=now_ms(), deadline_ms=deadline_ms
+            )
+
+        command = database.write(self.engine, request)
+        self.nudge_commands()
+        return command
+
+    def nudge_commands(self) -> None:
+        """Have the dispatcher look at once, where it is in this process; elsewhere it looks often."""
+        self._worker.nudge_commands()
 
     def announce_stop(self) -> None:
         """Tell open streams that the server is about to end. Quick; called from a signal handler."""
@@ -255,9 +279,14 @@ def start_runtime(settings: Settings) -> Runtime:
             settings.mqtt_share_group,
         )
     worker = _worker(
-        settings, engine, parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address, board, vitals
+        settings,
+        engine,
+        parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address,
+        board,
+        vitals,
+        doors.key("audit"),
     )
-    taking = make_http_readings(settings, engine, board, vitals)
+    taking = make_http_readings(settings, engine, board, vitals, worker.nudge_commands)
     heap.settle()
     sys.setswitchinterval(_TURN_S)
     sizes, stopping = SizeWatch(engine), threading.Event()
@@ -287,11 +316,16 @@ def _say_login(settings: Settings, password: str | None) -> None:
 
 
 def _worker(
-    settings: Settings, engine: database.Engine, address: MqttAddress, board: Board, vitals: Vitals
+    settings: Settings,
+    engine: database.Engine,
+    address: MqttAddress,
+    board: Board,
+    vitals: Vitals,
+    audit_key: bytes,
 ) -> Service | Follower:
     if settings.ingest == "off":
-        return Follower(engine, FollowerSettings(), board, vitals)
-    return make_service(settings, engine, address, board, vitals)
+        return Follower(engine, FollowerSettings(audit_key=audit_key), board, vitals)
+    return make_service(settings, engine, address, board, vitals, audit_key)
 
 
 def _lock_data_dir(data_dir: Path) -> IO[str]:

@@ -34,7 +34,6 @@ NOT_YET_IN_EFFECT = frozenset(
     {
         "MQTT_ADMIN_USER",
         "MQTT_ADMIN_PASSWORD",
-        "COMMAND_DEADLINE_S",
         "BASE_PATH",
     }
 )

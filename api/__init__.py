@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from api import (
     audit,
+    command_poll,
+    commands,
+    control,
     dead_letters,
     devices,
     docs,
@@ -32,6 +35,9 @@ for _room in (
     exports,
     http_readings,
     devices,
+    control,
+    command_poll,
+    commands,
     health,
     metrics,
     live,

@@ -80,6 +80,9 @@ OWNER: Final = Allowed("its owner and admins; for others it does not exist", _US
 #: A user who logged in, not a key: what leaks in a script must not make more of its kind.
 LOGIN: Final = Allowed("users who logged in, not keys", frozenset({"session", "jwt"}), "viewer")
 DEVICE: Final = Allowed("devices by their token", frozenset({"device"}))
+#: Who controls, by the two kinds of credential that the two routes for orders are made for.
+OPERATOR_KEY: Final = Allowed("operators' and admins' API keys", frozenset({"key"}), "operator")
+OPERATOR_JWT: Final = Allowed("operators and admins by an access token", frozenset({"jwt"}), "operator")
 #: Whoever asks on this machine, and not through a proxy.
 HERE: Final = Allowed("whoever asks on the server's own machine", frozenset())
 

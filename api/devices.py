@@ -1,19 +1,36 @@
-"""`/devices/` and `/series/`: what there is, and what it says now."""
+"""`/devices/` and `/series/`: what there is, and what it says now. Admins make, describe and delete devices."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, Field
 
-from api.auth import READER, who
+from api.auth import READER, Admin, who
 from api.current import TheRuntime, device_now, devices_now
-from db import devices
-from db.engine import reading
-from ingest.snapshot import DeviceNow
+from api.problems import AWAY, FieldError, ProblemError
+from db import devices, places, removal
+from db.devices import ActuatorAbout
+from db.engine import Connection, reading, write
+from db.places import Place, PlaceChange
+from db.rights import BadField
+from db.targets import UnknownTarget
+from ingest import placing
+from ingest.dialects import topics
+from ingest.presence import Presence
+from ingest.snapshot import DeviceNow, Snapshot
+from ingest.vitals import now_ms
+from runtime import Runtime
 
 router = APIRouter(tags=["devices"])
+
+_NO_SUCH: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "No such device"}}
+_MOST_AT_ONCE: Final = 500
+
+Name = Annotated[str, Path(max_length=200, description="Its name; with a site it holds a slash: `site1/kitchen`")]
+Text = Annotated[str | None, Field(max_length=1000)]
 
 
 class MetricNow(BaseModel):
@@ -36,16 +53,78 @@ class ActuatorState(BaseModel):
 
 
 class Device(BaseModel):
-    """A device. `online` is null where it never told; `last_seen` is UTC ms of its last message of any kind."""
+    """A device. `name` is how people call it, `device` without such a name.
+
+    `presence`: `online`, `late` (silent for three times as long as usual), `offline`, or `unknown`. `online` is what it
+    said or its readings prove, null where it never told. `last_seen` is UTC ms of its last message of any kind.
+    """
 
     device: str
     name: str
+    presence: Presence
     online: bool | None
     last_seen: int
     model: str | None
     firmware: str | None
+    site: str | None
+    area: str | None
+    notes: str | None
+    hidden: bool
+    readings_per_minute: float | None
     metrics: list[MetricNow]
     actuators: list[ActuatorState]
+
+
+class Said(BaseModel):
+    """What people say of a device. What is left out, or null, stays as it is; an empty text takes it away."""
+
+    name: Text = Field(default=None, description="How pages call it")
+    site: Text = None
+    area: Text = None
+    notes: Text = None
+    hidden: bool | None = Field(default=None, description="Pages leave it out")
+
+
+class Actuator(BaseModel):
+    """An actuator that the device does not tell of itself, or another range. With a range, step or unit: of numbers."""
+
+    name: str = Field(max_length=200)
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    max: float | None = Field(default=None, allow_inf_nan=False)
+    step: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    unit: str | None = Field(default=None, max_length=200)
+
+
+class NewDevice(Said):
+    """A device that has not sent anything yet."""
+
+    device: str = Field(max_length=200, description="What it calls itself in its topics; with a site: `site1/kitchen`")
+    actuators: list[Actuator] = Field(default=[], max_length=_MOST_AT_ONCE)
+
+
+class MadeDevice(Device):
+    """A new device, and the token by which it may report by HTTP, which is shown this once."""
+
+    token: str
+    hint: str
+
+
+class Change(Said):
+    """What shall be different."""
+
+    units: dict[str, str] = Field(
+        default={}, max_length=_MOST_AT_ONCE, description="By metric; an empty text takes it away"
+    )
+    actuators: list[Actuator] = Field(default=[], max_length=_MOST_AT_ONCE)
+    remove_actuators: list[str] = Field(
+        default=[], max_length=_MOST_AT_ONCE, description="By name. One that its device tells of comes back"
+    )
+
+
+class Deleting(BaseModel):
+    """A device that is gone. Its readings go in the background, and are counted."""
+
+    device: str
 
 
 class Series(BaseModel):
@@ -65,25 +144,87 @@ class Series(BaseModel):
 )
 def list_devices(runtime: TheRuntime) -> list[Device]:
     """From memory, by name; answers while the database is away."""
-    return [_device(device) for _, device in sorted(devices_now(runtime).items())]
+    known = devices_now(runtime)
+    snapshot = runtime.board.current
+    return [Device(**_shown(snapshot, device)) for _, device in sorted(known.items())]
 
 
 @router.get(
     "/devices/{device:path}/",
     summary="One device with its latest values",
     dependencies=[who(READER)],
-    responses={404: {"description": "No such device"}, 503: {"description": "Starting"}},
+    responses=_NO_SUCH | {503: {"description": "Starting"}},
 )
 def show_device(runtime: TheRuntime, device: str) -> Device:
     """From memory; answers while the database is away. A name may hold a slash, such as `site1/kitchen`."""
-    return _device(device_now(runtime, device))
+    return Device(**_shown(runtime.board.current, device_now(runtime, device)))
+
+
+@router.post(
+    "/devices/",
+    summary="Make a device",
+    status_code=201,
+    responses={409: {"description": "There is one of that name"}, **AWAY},
+)
+def make_device(runtime: TheRuntime, caller: Admin, response: Response, new: NewDevice) -> MadeDevice:
+    """Before it has sent anything. Its token is shown in this answer alone; a device by MQTT needs none."""
+    _check(new.device, new.actuators, runtime)
+    key, actor, now = runtime.doors.key("audit"), caller.actor(), now_ms()
+
+    def make(connection: Connection) -> None:
+        places.make(connection, key, new.device, _changes(new), by=actor, at=now)
+        for actuator in new.actuators:
+            places.add_actuator(connection, key, new.device, _about(actuator), by=actor, at=now)
+
+    _found(lambda: write(runtime.engine, make))
+    made, token = runtime.doors.create_device_token(actor, new.device)
+    response.headers["Cache-Control"] = "no-store"
+    return MadeDevice(**_stored(runtime, new.device), token=token, hint=made.hint)
+
+
+@router.patch("/devices/{device:path}/", summary="Describe a device", responses=_NO_SUCH | AWAY)
+def change_device(runtime: TheRuntime, caller: Admin, device: Name, change: Change) -> Device:
+    """All of it or nothing. It stands in the audit log."""
+    _check(None, change.actuators, runtime)
+    key, actor, now = runtime.doors.key("audit"), caller.actor(), now_ms()
+
+    def describe(connection: Connection) -> None:
+        places.change(connection, key, device, _changes(change), by=actor, at=now)
+        if change.units:
+            places.set_units(connection, key, device, change.units, by=actor, at=now)
+        for actuator in change.actuators:
+            places.add_actuator(connection, key, device, _about(actuator), by=actor, at=now)
+        for name in change.remove_actuators:
+            places.remove_actuator(connection, key, device, name, by=actor, at=now)
+
+    _found(lambda: write(runtime.engine, describe))
+    return Device(**_stored(runtime, device))
+
+
+@router.delete(
+    "/devices/{device:path}/", summary="Delete a device with its data", status_code=202, responses=_NO_SUCH | AWAY
+)
+def delete_device(runtime: TheRuntime, caller: Admin, device: Name) -> Deleting:
+    """It is gone at once, with its token; its open commands fail. Its readings go in the background, and are counted.
+
+    A device that goes on sending is there again, with what it sends from then on.
+    """
+    key, actor, now = runtime.doors.key("audit"), caller.actor(), now_ms()
+
+    def remove(connection: Connection) -> None:
+        removal.ask(connection, key, device, by=actor, at=now)
+
+    _found(lambda: write(runtime.engine, remove))
+    placing.show(runtime.engine, runtime.board, device)
+    runtime.nudge_commands()
+    return Deleting(device=device)
 
 
 @router.get(
     "/series/",
     summary="Which metrics there are",
     dependencies=[who(READER)],
-    responses={404: {"description": "No such device"}, 503: {"description": "The database is away"}},
+    responses=_NO_SUCH | AWAY,
 )
 def list_series(
     runtime: TheRuntime, device: Annotated[str | None, Query(description="Only this device's")] = None
@@ -96,20 +237,66 @@ def list_series(
     return [Series(device=one.device, metric=one.metric, unit=one.unit, name=one.name) for one in found]
 
 
-def _device(device: DeviceNow) -> Device:
-    return Device(
-        device=device.name,
-        name=device.name,
-        online=device.online,
-        last_seen=device.last_seen,
-        model=device.model,
-        firmware=device.firmware,
-        metrics=[
+def _check(device: str | None, actuators: list[Actuator], runtime: Runtime) -> None:
+    """Raise ProblemError 422 for names that can't stand in a topic."""
+    field = "device"
+    try:
+        if device is not None:
+            topics.telemetry(device, runtime.settings.topic_root)
+        field = "actuators"
+        for actuator in actuators:
+            topics.checked_actuator(actuator.name)
+    except topics.UnknownTopic as error:
+        raise ProblemError(422, f"{error}.", [FieldError(field=field, detail=str(error))]) from None
+
+
+def _found(what: Callable[[], None]) -> None:
+    """Raises ProblemError 404 where there is no such device, or actuator; 422 for a text that can't be."""
+    try:
+        what()
+    except UnknownTarget as error:
+        raise ProblemError(404, str(error), [FieldError(field=error.field, detail=str(error))]) from None
+    except BadField as error:
+        field = "name" if error.field == "label" else error.field
+        raise ProblemError(422, str(error), [FieldError(field=field, detail=str(error))]) from None
+
+
+def _changes(said: Said) -> PlaceChange:
+    return PlaceChange(said.name, said.site, said.area, said.notes, said.hidden)
+
+
+def _about(actuator: Actuator) -> ActuatorAbout:
+    return ActuatorAbout(actuator.name, actuator.min, actuator.max, actuator.step, actuator.unit)
+
+
+def _stored(runtime: Runtime, device: str) -> dict[str, Any]:
+    """A device as it is stored from now on, which all see."""
+    placing.show(runtime.engine, runtime.board, device)
+    return _shown(runtime.board.current, device_now(runtime, device))
+
+
+def _shown(snapshot: Snapshot, device: DeviceNow) -> dict[str, Any]:
+    """The fields of `Device`."""
+    place = snapshot.places.get(device.name, Place(device.name))
+    return {
+        "device": device.name,
+        "name": place.shown_name,
+        "presence": device.presence,
+        "online": device.online,
+        "last_seen": device.last_seen,
+        "model": device.model,
+        "firmware": device.firmware,
+        "site": place.site,
+        "area": place.area,
+        "notes": place.notes,
+        "hidden": place.hidden,
+        "readings_per_minute": device.rate.per_minute,
+        "metrics": [
             MetricNow(metric=name, unit=now.unit, ts=now.ts, value=now.value, received_at=now.received_at)
             for name, now in sorted(device.metrics.items())
         ],
-        actuators=[
+        "actuators": [
             ActuatorState(name=name, state=now.state, since=now.since, unit=now.unit)
             for name, now in sorted(device.actuators.items())
         ],
-    )
+    }

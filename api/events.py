@@ -8,11 +8,17 @@ from typing import Final, Literal
 
 import msgspec
 
+from db import commands
+from db.commands import CommandStatus
+from ingest.presence import Presence as Word
 from ingest.snapshot import DeviceNow, Snapshot
 
 #: Devices that are encoded in one go: a millisecond or two of the interpreter, at two metrics each. Fewer would be
 #: slower beside a busy worker, who takes up to five milliseconds at each turn that it is given.
 SLICE: Final = 500
+
+#: The evidence of these steps says who asked.
+_NAMING: Final = ("queued", "cancelled")
 
 #: Why a stream ends.
 Reason = Literal["stopping", "login"]
@@ -22,9 +28,13 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Presence(msgspec.Struct, frozen=True, gc=False):
-    """What a device is, whether it is there, and how much it sends: None if not known. Times are UTC ms."""
+    """What a device is, whether it is there, and how much it sends: None if not known. Times are UTC ms.
+
+    `presence` is the word for it: `online`, `late`, `offline`, `unknown`. `online`: what it said or its readings prove.
+    """
 
     device: str
+    presence: Word
     online: bool | None
     last_seen: int
     model: str | None
@@ -54,6 +64,27 @@ class State(msgspec.Struct, frozen=True, gc=False):
     unit: str | None
 
 
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A step of a command: when (UTC ms), and by what it is known, where that names nobody."""
+
+    status: CommandStatus
+    at: int
+    evidence: str
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """What is asked of an actuator, and all its steps so far. Who asked is not told: a reader may be anybody."""
+
+    id: str
+    device: str
+    actuator: str
+    state: str
+    status: CommandStatus
+    made_at: int
+    deadline_at: int
+    steps: list[Step]
+
+
 class End(msgspec.Struct, frozen=True):
     """The server ends this stream: it is stopping, or the login that the stream was opened with has ended."""
 
@@ -63,19 +94,19 @@ class End(msgspec.Struct, frozen=True):
 def flush(snapshot: Snapshot, since: int | None) -> Iterator[bytes]:
     """What a client has to hear that knows version `since`, or nothing if that is None, as it goes over the wire.
 
-    A slice of devices at a time, so that whoever takes them can let others have a turn in between. The last event
-    alone carries the new id, so a client that was cut off in between resumes from before it. The whole state begins
-    with an id whose version is 0: what the client had before counts no more.
+    A slice of devices at a time, and commands last, so that whoever takes them can let others have a turn in between.
+    The last event alone carries the new id, so a client that was cut off in between resumes from before it. The whole
+    state begins with an id whose version is 0: what the client had before counts no more. A device that was deleted is
+    told of so.
     """
-    devices = _by_name(snapshot) if since is None else snapshot.changed_since(since)
-    held, told = b"", 0  # one slice is held back: the last one that says something has to carry the id
-    for first in range(0, len(devices), SLICE):
-        text, count = _encoded(devices[first : first + SLICE], -1 if since is None else since)
-        if since is None and first == 0:
-            text = _id(snapshot, 0) + text
-        if held and text:
+    if since is not None and since < snapshot.left_version:
+        since = None
+    held, told = b"", 0  # one part is held back: the last one that says something has to carry the id
+    for number, (text, count) in enumerate(_parts(snapshot, since)):
+        part = _id(snapshot, 0) + text if since is None and number == 0 else text
+        if held and part:
             yield held
-        held, told = text or held, told + count
+        held, told = part or held, told + count
     if since is not None or told > 1:
         if held:
             yield held[:-1] + _id(snapshot) + b"\n"
@@ -99,6 +130,30 @@ def resume_from(last_event_id: str | None, snapshot: Snapshot) -> int | None:
     return version if 0 < version <= snapshot.version else None
 
 
+def _parts(snapshot: Snapshot, since: int | None) -> Iterator[tuple[bytes, int]]:
+    """Some events after the other, and how many: slices of devices, then commands."""
+    devices = _by_name(snapshot) if since is None else snapshot.changed_since(since)
+    version = -1 if since is None else since
+    for first in range(0, len(devices), SLICE):
+        yield _encoded(devices[first : first + SLICE], version)
+    if snapshot.control_version > version:
+        changed = [_command(one.command) for one in snapshot.commands.values() if one.version > version]
+        yield _events("command", changed), len(changed)
+
+
+def _command(command: commands.Command) -> Command:
+    return Command(
+        command.id,
+        command.device,
+        command.actuator,
+        command.state,
+        command.status,
+        command.made_at,
+        command.deadline_at,
+        [Step(one.status, one.at, "" if one.status in _NAMING else one.evidence) for one in command.steps],
+    )
+
+
 def _by_name(snapshot: Snapshot) -> list[DeviceNow]:
     return [device for _, device in sorted(snapshot.devices.items())]
 
@@ -111,7 +166,15 @@ def _id(snapshot: Snapshot, version: int | None = None) -> bytes:
 def _encoded(devices: Iterable[DeviceNow], since: int) -> tuple[bytes, int]:
     """What is newer in these devices, and how many events that is: first who is there, then what they say."""
     presences = [
-        Presence(device.name, device.online, device.last_seen, device.model, device.firmware, device.rate.per_minute)
+        Presence(
+            device.name,
+            device.presence,
+            device.online,
+            device.last_seen,
+            device.model,
+            device.firmware,
+            device.rate.per_minute,
+        )
         for device in devices
         if device.presence_version > since
     ]

@@ -10,6 +10,8 @@ from ingest.snapshot import Board
 
 #: Seconds from one flush to the next.
 FLUSH_S: Final = 0.25
+#: The same where a command or an actuator's state has changed, for which somebody may be waiting.
+CONTROL_S: Final = 0.04
 
 
 class Feed:
@@ -23,12 +25,12 @@ class Feed:
         self.board = board
         self._held = board.current
         self._flushes: dict[int | None, _Kept] = {}
-        self._next_at = float("-inf")
+        self._flushed_at = float("-inf")
 
     def since(self, known: int | None, now: float) -> tuple[int, Iterable[bytes]]:
         """The version a client knows next that knows `known` (None: nothing), and the bytes that bring it there."""
-        if self.is_behind and now >= self._next_at:
-            self._held, self._flushes, self._next_at = self.board.current, {}, now + FLUSH_S
+        if self.is_behind and self.pause(now) <= 0:
+            self._held, self._flushes, self._flushed_at = self.board.current, {}, now
         if known is not None and known >= self._held.version:  # a page may be ahead of the pace
             return known, ()
         if known not in self._flushes:
@@ -42,7 +44,8 @@ class Feed:
 
     def pause(self, now: float) -> float:
         """Seconds until the pace allows another flush."""
-        return max(0.0, self._next_at - now)
+        urgent = self.board.current.control_version > self._held.control_version
+        return max(0.0, self._flushed_at + (CONTROL_S if urgent else FLUSH_S) - now)
 
 
 class Feeds:

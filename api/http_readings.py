@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
@@ -91,25 +92,40 @@ async def receive(runtime: TheRuntime, request: Request, caller: Annotated[Calle
     `seq`, what was stored is recognised. After 409, 413 or 422 the same again is useless.
     """
     payload = await read_body(request, runtime.settings.max_message_bytes, _ROOM)
+    return _received(await stored(lambda: runtime.http_readings.submit(caller.device or "", payload)))
+
+
+async def stored(submit: Callable[[], Future[Verdict]]) -> Verdict:
+    """What became of a message that `submit` hands over, once it is stored.
+
+    Raises:
+        ProblemError: 503 if it could not be, or that is not known; 422 if its device or actuator has no such name.
+        DatabaseAway: If the database is away.
+    """
     try:
-        answer = runtime.http_readings.submit(caller.device or "", payload)
         async with asyncio.timeout(_PATIENCE_S):
-            verdict = await asyncio.wrap_future(answer)
+            return await asyncio.wrap_future(submit())
     except Busy as busy:
         raise ProblemError(503, f"Not stored: {busy}. Send it again.", headers={"Retry-After": "1"}) from None
     except TimeoutError:
         raise ProblemError(503, "The database is slow: whether this is stored is not known. Send it again.") from None
     except topics.UnknownTopic as error:
-        problem = f"{error}. Its token was made for another TOPIC_ROOT."
-        raise ProblemError(422, problem, [FieldError(field="device", detail=problem)]) from None
-    return _received(verdict)
+        field = "led" if str(error).startswith(("actuator name", "no actuator")) else "device"
+        problem = f"{error}." if field == "led" else f"{error}. Its token was made for another TOPIC_ROOT."
+        raise ProblemError(422, problem, [FieldError(field=field, detail=problem)]) from None
+
+
+def refused(verdict: Verdict) -> ProblemError:
+    """409 or 422, of a message of which nothing was of use."""
+    errors = [_field_error(problem) for problem in verdict.problems]
+    return ProblemError(409 if verdict.conflicts else 422, _sentence(verdict.problems), errors)
 
 
 def _received(verdict: Verdict) -> Received:
     """The answer. Raises ProblemError 409 or 422 if nothing of the message was of use."""
-    errors = [_field_error(problem) for problem in verdict.problems]
     if verdict.outcome == "rejected":
-        raise ProblemError(409 if verdict.conflicts else 422, _sentence(verdict.problems), errors)
+        raise refused(verdict)
+    errors = [_field_error(problem) for problem in verdict.problems]
     return Received(stored=verdict.stored, duplicate=verdict.duplicate, rejected=verdict.rejected, errors=errors)
 
 

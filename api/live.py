@@ -1,4 +1,7 @@
-"""`/live/`: server-sent events, pushed when something changed, at most four times a second to each client."""
+"""`/live/`: server-sent events, pushed when something changed, at most four times a second to each client.
+
+What somebody may be waiting for, a command's progress or an actuator's state, goes out sooner.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from api.auth import READER, closed, still_admitted, who
+from api.command_watch import WATCHES
 from api.current import TheRuntime
 from api.events import end, resume_from
 from api.feed import Feeds
@@ -29,7 +33,7 @@ _RETRY: Final = b"retry: 2000\n\n"
 _STILL_HERE: Final = b": still here\n\n"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _STREAM: Final = {
-    "description": "Events `presence`, `reading`, `state` and `end`, each with one JSON object as data",
+    "description": "Events `presence`, `reading`, `state`, `command` and `end`, each with one JSON object as data",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
@@ -94,6 +98,7 @@ class LiveStream(StreamingResponse):
         self._runtime = runtime
         self._login_holds = login_holds
         self._bell = Bell()
+        self._urgent = asyncio.Event()
         self._chunks = self._flushes(last_event_id)
         super().__init__(self._chunks, headers=_HEADERS, media_type="text/event-stream")
 
@@ -101,7 +106,8 @@ class LiveStream(StreamingResponse):
         """Send until the client leaves or the server stops."""
         stop = self._runtime.board.listen(self._bell.ring)
         try:
-            await super().__call__(scope, receive, send)
+            with WATCHES.of(self._runtime).of_control() as self._urgent:
+                await super().__call__(scope, receive, send)
         finally:
             stop()
             await self._chunks.aclose()
@@ -129,8 +135,10 @@ class LiveStream(StreamingResponse):
                 spoke_at = clock()
             if not feed.is_behind:
                 await self._bell.heard(self._longest_wait(spoke_at, asked_at, clock()))
-            # The pace, even of a client that reads slowly: what changes meanwhile goes out together.
-            await asyncio.sleep(feed.pause(clock()))
+            # The pace, even of a client that reads slowly: what changes meanwhile goes out together. A command does not
+            # wait for it; cleared before the pause is asked for, so that one that comes in between ends it.
+            self._urgent.clear()
+            await _within(feed.pause(clock()), self._urgent)
         yield end()
 
     def _longest_wait(self, spoke_at: float, asked_at: float, now: float) -> float:
@@ -139,3 +147,13 @@ class LiveStream(StreamingResponse):
         if self._login_holds is not None:
             next_at = min(next_at, asked_at + LOGIN_CHECK_S)
         return max(0.0, next_at - now)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Return when the event is set, or after so many seconds."""
+    if seconds > 0:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+    else:
+        await asyncio.sleep(0)

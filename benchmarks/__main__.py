@@ -26,6 +26,7 @@ NAMES: Final = (
     "tokens",
     "history",
     "history_page",
+    "control",
 )
 #: Runnable threads over the last minute above which somebody else is at work.
 _QUIET: Final = 0.5

@@ -159,7 +159,7 @@ def _refreshes(full: Snapshot, seconds: float, took: _Took) -> None:
         asyncio.run(_read(board, time.monotonic() + seconds, took))
         for _ in range(_PAGES):
             with took.page.one():
-                data_of(board.current, None, _START_MS, "UTC")
+                data_of(board.current, {}, None, _START_MS, "UTC")
 
 
 async def _read(board: Board, end: float, took: _Took) -> None:

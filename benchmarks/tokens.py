@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,9 +20,10 @@ from starlette.requests import Request
 
 from api import signed
 from api.auth import COOKIE, identify
-from benchmarks import contestants, parts, publisher, sustained, telemetry
+from benchmarks import contestants, parts, sustained
 from benchmarks.contestants import Setting
 from benchmarks.options import Options
+from benchmarks.steady import Publishing
 from benchmarks.tables import Table, count, percentile
 from db import engine as database
 from db import migrations
@@ -156,7 +156,7 @@ def _reads(server: MariaDB, options: Options) -> Table:
             if options.quick:  # a few messages are gone before they could be timed
                 full = min(full, _QUICK_RATE)
             print(f"  sustained: {count(full)} messages/s, from a backlog {count(backlog)}", file=sys.stderr)
-            with _Publishing(broker.port, full / 2) as publishing:
+            with Publishing(broker.port, full / 2, _DEVICES) as publishing:
                 for _ in range(options.rounds):
                     access, _ = _login(web) or ("", "")
                     for name, credential in (("no credential", ""), ("access token", access), ("API key", key)):
@@ -184,42 +184,6 @@ def _reads_table(took: dict[str, list[float]], full: float, sent: tuple[int, flo
     )
     columns = ("with", "p50 ms", "p95 ms", "p99 ms", "longest", "p95 to that without")
     return Table(f"{_READS:.0f} reads a second while ingest runs at half its rate", columns, rows, (note,))
-
-
-class _Publishing:
-    """Publishes evenly until it is left. `sent`: messages, and in how many seconds."""
-
-    def __init__(self, port: int, rate: float) -> None:
-        self._port, self._rate = port, rate
-        self._ended = threading.Event()
-        self._began = 0.0
-        self.sent = (0, 1.0)
-        self._thread = threading.Thread(target=self._publish, name="publisher", daemon=True)
-
-    def __enter__(self) -> _Publishing:
-        # The first second makes the series, and lets everything warm up.
-        start = round(time.time() * 1000)
-        publisher.publish_evenly(
-            self._port, telemetry.messages(int(self._rate), _DEVICES, start, boot="b0"), self._rate
-        )
-        self._began = time.monotonic()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(30)
-
-    def _publish(self) -> None:
-        number = publisher.publish_evenly(self._port, self._messages(), self._rate)
-        self.sent = number, time.monotonic() - self._began
-
-    def _messages(self) -> Iterator[tuple[str, bytes]]:
-        endless = telemetry.messages(1 << 40, _DEVICES, round(time.time() * 1000) + 60_000)
-        for message in endless:
-            if self._ended.is_set():
-                return
-            yield message
 
 
 def _login(web: Server) -> tuple[str, str] | None:

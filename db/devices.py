@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, select, text, update
+from sqlalchemy import Connection, bindparam, case, delete, or_, select, text, update
 
+from db import states
 from db.schema import actuators, devices, series
 from db.statements import in_chunks, insert_ignore
 
@@ -18,6 +19,8 @@ _MOVE_LAST_SEEN: Final = text(
     "UPDATE devices AS d JOIN JSON_TABLE(:seen, '$[*]' COLUMNS (id BIGINT PATH '$[0]', at BIGINT PATH '$[1]')) AS s "
     "ON s.id = d.id SET d.last_seen = s.at WHERE d.last_seen < s.at"
 )
+#: A device that is there: it was not deleted, or was heard of after that.
+THERE: Final = or_(devices.c.removed_at.is_(None), devices.c.last_seen > devices.c.removed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,8 @@ class Series:
     name: str | None
 
 
-def every(connection: Connection) -> list[Device]:
-    """All devices, by name."""
+def every(connection: Connection, *, deleted: bool = False) -> list[Device]:
+    """All devices that there are, by name; with `deleted` also those that were deleted, which keep their ids."""
     columns = (
         devices.c.id,
         devices.c.name,
@@ -113,7 +116,8 @@ def every(connection: Connection) -> list[Device]:
         devices.c.boot,
         devices.c.boot_seq,
     )
-    return [_device(row) for row in connection.execute(select(*columns).order_by(devices.c.name))]
+    query = select(*columns).order_by(devices.c.name)
+    return [_device(row) for row in connection.execute(query if deleted else query.where(THERE))]
 
 
 def _device(row: Any) -> Device:
@@ -123,8 +127,8 @@ def _device(row: Any) -> Device:
     )
 
 
-def every_series(connection: Connection, device: str | None = None) -> list[Series]:
-    """All series, or one device's, by device and metric."""
+def every_series(connection: Connection, device: str | None = None, *, deleted: bool = False) -> list[Series]:
+    """All series, or one device's, by device and metric; with `deleted` also those of devices that were deleted."""
     query = (
         select(series.c.id, devices.c.name.label("device"), series.c.metric, series.c.unit, series.c.name)
         .join(devices, devices.c.id == series.c.device_id)
@@ -132,6 +136,8 @@ def every_series(connection: Connection, device: str | None = None) -> list[Seri
     )
     if device is not None:
         query = query.where(devices.c.name == device)
+    if not deleted:
+        query = query.where(THERE)
     return [Series(row.id, row.device, row.metric, row.unit, row.name) for row in connection.execute(query)]
 
 
@@ -149,6 +155,7 @@ def every_actuator(connection: Connection) -> list[Actuator]:
             actuators.c.state_at,
         )
         .join(devices, devices.c.id == actuators.c.device_id)
+        .where(THERE)
         .order_by(devices.c.name, actuators.c.name)
     )
     return [Actuator(*row) for row in connection.execute(query)]
@@ -177,6 +184,13 @@ def ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
         query = select(devices.c.name, devices.c.id).where(devices.c.name.in_(chunk))
         found.update((row.name, row.id) for row in connection.execute(query))
     return found
+
+
+def bring_back(connection: Connection, device_ids: Sequence[int]) -> None:
+    """Devices of these ids are there, whether they had been deleted or not: they are given readings by hand."""
+    for chunk in in_chunks(device_ids, 500):
+        gone = (devices.c.id.in_(chunk), devices.c.removed_at.is_not(None))
+        connection.execute(update(devices).where(*gone).values(removed_at=None))
 
 
 def ensure_series(connection: Connection, wanted: Iterable[tuple[int, str]], now_ms: int) -> dict[tuple[int, str], int]:
@@ -221,26 +235,48 @@ def store_about(connection: Connection, device_id: int, about: About, at: int) -
         rows = [{"of": ids[device_id, metric], "to": unit} for metric, unit in sorted(about.units.items())]
         connection.execute(update(series).where(series.c.id == bindparam("of")).values(unit=bindparam("to")), rows)
     for actuator in about.actuators:
-        _ensure_actuator(connection, device_id, actuator.name)
-        connection.execute(
-            update(actuators)
-            .where(actuators.c.device_id == device_id, actuators.c.name == actuator.name)
-            .values(minimum=actuator.minimum, maximum=actuator.maximum, step=actuator.step, unit=actuator.unit)
-        )
+        store_actuator(connection, device_id, actuator)
 
 
-def store_state(connection: Connection, device_id: int, state: ActuatorState, at: int) -> None:
-    """Remember what the actuator reported at `at` (UTC ms). `state_at` moves only when the state changes."""
-    _ensure_actuator(connection, device_id, state.actuator)
+def store_actuator(connection: Connection, device_id: int, actuator: ActuatorAbout) -> None:
+    """Remember an actuator and its range; what it reported stays."""
+    _ensure_actuator(connection, device_id, actuator.name)
     connection.execute(
         update(actuators)
-        .where(actuators.c.device_id == device_id, actuators.c.name == state.actuator)
+        .where(actuators.c.device_id == device_id, actuators.c.name == actuator.name)
+        .values(minimum=actuator.minimum, maximum=actuator.maximum, step=actuator.step, unit=actuator.unit)
+    )
+
+
+def store_state(connection: Connection, device_id: int, state: ActuatorState, at: int) -> str | None:
+    """Remember what the actuator reported at `at` (UTC ms); what it had reported before, None for a first time.
+
+    `state_at` moves, and the history of states grows, only when the state changes.
+    """
+    _ensure_actuator(connection, device_id, state.actuator)
+    mine = (actuators.c.device_id == device_id, actuators.c.name == state.actuator)
+    row = connection.execute(select(actuators.c.id, actuators.c.state).where(*mine).with_for_update()).one()
+    connection.execute(
+        update(actuators)
+        .where(actuators.c.id == row.id)
         .ordered_values(  # `state_at` first: MySQL sets columns in order, and it must see the state that was
             (actuators.c.state_at, case((actuators.c.state == state.state, actuators.c.state_at), else_=at)),
             (actuators.c.state, state.state),
             (actuators.c.command_id, state.command_id),
         )
     )
+    if row.state != state.state:
+        states.store(connection, row.id, state.state, at)
+    before: str | None = row.state
+    return before
+
+
+def forget_actuators(connection: Connection, device_id: int, name: str | None = None) -> None:
+    """Delete an actuator of a device, or all of them, with the history of its states."""
+    mine = [actuators.c.device_id == device_id, *([] if name is None else [actuators.c.name == name])]
+    for actuator_id in connection.scalars(select(actuators.c.id).where(*mine)).all():
+        states.forget(connection, actuator_id)
+        connection.execute(delete(actuators).where(actuators.c.id == actuator_id))
 
 
 def _ensure_actuator(connection: Connection, device_id: int, name: str) -> None:
@@ -253,9 +289,9 @@ def _ensure_actuator(connection: Connection, device_id: int, name: str) -> None:
 def store_boots(connection: Connection, boots: Mapping[int, tuple[str, int]]) -> None:
     """Remember for devices that send no `boot` the label we gave their present start, and its last number."""
     if boots:
-        rows = [{"of": device_id, "label": label, "number": seq} for device_id, (label, seq) in sorted(boots.items())]
+        rows = [{"of": device_id, "start": label, "number": seq} for device_id, (label, seq) in sorted(boots.items())]
         statement = update(devices).where(devices.c.id == bindparam("of"))
-        connection.execute(statement.values(boot=bindparam("label"), boot_seq=bindparam("number")), rows)
+        connection.execute(statement.values(boot=bindparam("start"), boot_seq=bindparam("number")), rows)
 
 
 def store_last_seen(connection: Connection, seen: Mapping[int, int]) -> None:

@@ -131,6 +131,7 @@ class Doors(Membership):
 
         def create(connection: Connection) -> None:
             device_id = devices.ensure(connection, [device], made.created_at)[device]
+            devices.bring_back(connection, [device_id])
             device_tokens.replace(connection, device_id, made, tokens.digest(token, tokens.DEVICE) or "")
 
         self._change(actor, "device_token.create", device, create, needs="admin", detail=made.hint)

@@ -14,7 +14,7 @@ import pymysql
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError as _DataError
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ __all__ = [
     "reading",
     "snapshot",
     "translated_errors",
+    "write",
     "writing",
 ]
 
@@ -44,6 +45,8 @@ _REFUSALS: Final = frozenset({1644, 3819, 4025})
 _DISK_TROUBLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 #: Key in a connection's `info`: bytes of the largest statement its server takes. SQLite has no such limit.
 LARGEST_PACKET: Final = "largest_packet"
+#: Bytes of many values that a server may hand over as one text.
+CONCATENATED: Final = 1 << 26
 #: Bytes of a packet beside a statement's rows.
 _PACKET_ROOM: Final = 1_000
 #: A connection that committed no longer ago is taken to be alive, in seconds.
@@ -52,6 +55,8 @@ _TRUSTED_S: Final = 0.5
 _DEADLOCK: Final = 1213
 #: Longest silence of a server in a lookup, in seconds: somebody waits for it at a page.
 _LOOKUP_S: Final = 5.0
+#: How often a transaction is tried that another one's deadlock ended.
+_WRITE_TRIES: Final = 5
 #: How long SQLite waits for another writer, in seconds.
 SQLITE_BUSY_S = 20.0
 
@@ -116,7 +121,7 @@ def _connect_args(timeout_s: float, lock_wait_s: int) -> dict[str, Any]:
         "read_timeout": timeout_s,
         "write_timeout": timeout_s,
         "init_command": "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-        f"innodb_lock_wait_timeout = {lock_wait_s:d}",
+        f"innodb_lock_wait_timeout = {lock_wait_s:d}, group_concat_max_len = {CONCATENATED:d}",
     }
 
 
@@ -321,6 +326,27 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.begin(),
     ):
         yield connection
+
+
+def write(
+    engine: Engine, what: Callable[[Connection], T], *, again: Callable[[BaseException], bool] | None = None
+) -> T:
+    """Do `what` in one transaction; anew if it met another in a deadlock, or for an error that `again` says so of.
+
+    Raises DatabaseAway, RefusedRows, and what `what` raises.
+    """
+
+    def once() -> T:
+        with writing(engine) as connection:
+            return what(connection)
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: is_deadlock(error) or (again is not None and again(error))),
+        wait=wait_random(0.0, 0.02),
+        stop=stop_after_attempt(_WRITE_TRIES),
+        reraise=True,
+    )
+    return retrying(once)
 
 
 @contextmanager

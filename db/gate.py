@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
-
 from db import audit
 from db import engine as database
 from db.audit import Entry, Result
@@ -28,7 +26,6 @@ T = TypeVar("T")
 _DAY_MS: Final = 86_400_000
 #: The last use of a login, a key or a token is noted at most this often.
 _NOTED_EVERY_MS: Final = 60_000
-_TRIES: Final = 5
 #: How the roles are called in a sentence.
 _WHO: Final[dict[Role, str]] = {"viewer": "a viewer", "operator": "an operator", "admin": "an admin"}
 
@@ -36,6 +33,11 @@ _WHO: Final[dict[Role, str]] = {"viewer": "a viewer", "operator": "an operator",
 def now_ms() -> int:
     """This machine's clock, UTC ms."""
     return time.time_ns() // 1_000_000
+
+
+def derived(secret: bytes, purpose: str) -> bytes:
+    """`Gate.key`, for who has the secret and no doors; `audit` is the purpose of the audit log's."""
+    return hmac.new(secret, b"smart-monitor " + purpose.encode(), hashlib.sha256).digest()
 
 
 class Gate:
@@ -69,7 +71,7 @@ class Gate:
 
     def key(self, purpose: str) -> bytes:
         """32 bytes for one purpose; whoever has them knows neither the secret nor the key for another purpose."""
-        return hmac.new(self.secret, b"smart-monitor " + purpose.encode(), hashlib.sha256).digest()
+        return derived(self.secret, purpose)
 
     def close(self) -> None:
         """Close the connections that are the doors' own."""
@@ -91,18 +93,7 @@ class Gate:
 
         Raises DatabaseAway, RefusedRows, and what `what` raises.
         """
-
-        def once() -> T:
-            with database.writing(self._engine) as connection:
-                return what(connection)
-
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: database.is_deadlock(error) or (again is not None and again(error))),
-            wait=wait_random(0.0, 0.02),
-            stop=stop_after_attempt(_TRIES),
-            reraise=True,
-        )
-        return retrying(once)
+        return database.write(self._engine, what, again=again)
 
     def _change(
         self,

@@ -75,6 +75,12 @@ devices = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("boot", Name(64), comment="label of its present start, given by us because it sends none"),
     Column("boot_seq", BigInteger, comment="last sequence number under that label"),
+    Column("label", String(128), comment="how people call it, null: by its name"),
+    Column("site", String(64)),
+    Column("area", String(64)),
+    Column("notes", String(1000)),
+    Column("hidden", SmallInteger, nullable=False, server_default="0", comment="1: pages leave it out"),
+    Column("removed_at", BigInteger, comment="UTC ms when it was deleted; heard of after that, it is there again"),
     **_TABLE,
 )
 
@@ -134,6 +140,26 @@ hours = Table(
     **_CLUSTERED,
 )
 
+minutes = Table(
+    "minutes",
+    metadata,
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, primary_key=True, autoincrement=False, comment="UTC ms of the hour's begin"),
+    Column("packed", _payload(), nullable=False, comment="minutes of an hour that is over and not sealed yet"),
+    Column("crc", BigInteger, nullable=False, comment="CRC-32 of them"),
+    **_TABLE,
+)
+
+late = Table(
+    "late",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("start", BigInteger, nullable=False, comment="UTC ms of the first hour that is named, of any series"),
+    Column("until", BigInteger, nullable=False, comment="UTC ms of the end of the last"),
+    Column("named", _payload(), nullable=False, comment="msgpack: [[series_id, start, until], ...], whole hours"),
+    **_TABLE,
+)
+
 latest = Table(
     "latest",
     metadata,
@@ -171,6 +197,75 @@ actuators = Table(
     Column("state_at", BigInteger, comment="UTC ms when that report arrived"),
     Column("command_id", String(36), comment="the command that the report names"),
     UniqueConstraint("device_id", "name"),
+    **_TABLE,
+)
+
+states = Table(
+    "states",
+    metadata,
+    Column("actuator_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, primary_key=True, autoincrement=False, comment="UTC ms from when on it was so"),
+    Column("state", String(64), nullable=False, comment="ON, OFF or a number"),
+    Index(None, "ts"),
+    **_CLUSTERED,
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("number", RowId, primary_key=True, autoincrement=True),
+    Column("id", Name(36), nullable=False, unique=True, comment="as it goes over the wire"),
+    Column("device", Name(191), nullable=False, comment="by name: it outlives the device"),
+    Column("actuator", Name(64), nullable=False),
+    Column("state", String(64), nullable=False, comment="ON, OFF or a number"),
+    Column("status", String(16), nullable=False),
+    Column("made_by", String(191), nullable=False, comment="who asked"),
+    Column("address", String(64), nullable=False, comment="from where"),
+    Column("made_at", BigInteger, nullable=False),
+    Column("deadline_at", BigInteger, nullable=False),
+    Column("sent_at", BigInteger, comment="UTC ms from when on it may have gone out, noted before it does"),
+    Column("report", String(64), comment="what the device said last that neither confirms nor ends it"),
+    Column("report_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("settled", SmallInteger, nullable=False, comment="1: it has ended, and its end is in the audit log"),
+    Index(None, "settled", "deadline_at"),
+    Index(None, "device", "actuator"),
+    Index(None, "ended_at"),
+    sqlite_autoincrement=True,
+    **_TABLE,
+)
+
+command_steps = Table(
+    "command_steps",
+    metadata,
+    Column("number", RowId, primary_key=True, autoincrement=True),
+    Column("command", BigInteger, nullable=False, comment="its number"),
+    Column("status", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("evidence", String(500), nullable=False),
+    Index(None, "command"),
+    sqlite_autoincrement=True,
+    **_TABLE,
+)
+
+device_polls = Table(
+    "device_polls",
+    metadata,
+    Column("device_id", Integer, ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    Column("polled_at", BigInteger, nullable=False, comment="UTC ms when it asked for commands last"),
+    Column("until", BigInteger, nullable=False, comment="UTC ms until which that request is answered"),
+    Column("interval_ms", BigInteger, comment="between the end of a request and the next, null for the first"),
+    **_TABLE,
+)
+
+removals = Table(
+    "removals",
+    metadata,
+    Column("device_id", Integer, ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("readings", BigInteger, nullable=False, comment="removed so far"),
     **_TABLE,
 )
 

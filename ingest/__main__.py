@@ -10,12 +10,13 @@ import typer
 
 import settings as settings_module
 from db import engine as database
+from db.gate import derived
 from ingest import heap
 from ingest.command_line import app, refuse
 from ingest.snapshot import Board, Snapshot
 from ingest.vitals import Vitals, now_ms
 from ingest.worker import make_service
-from settings import SettingsError, begin_logging, mask_password
+from settings import Settings, SettingsError, begin_logging, mask_password, secret_key
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ def work() -> None:
     for name in settings.without_effect():
         log.warning("%s is set and has no effect yet in this version.", name)
     vitals = Vitals(str(address), mask_password(settings.database), embedded=False)
-    service = make_service(settings, engine, address, Board(Snapshot(now_ms(), 0, {})), vitals)
+    board = Board(Snapshot(now_ms(), 0, {}))
+    service = make_service(settings, engine, address, board, vitals, _audit_key(settings))
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())
@@ -52,6 +54,13 @@ def work() -> None:
     asked_to_stop.wait()
     service.stop()
     engine.dispose()
+
+
+def _audit_key(settings: Settings) -> bytes | None:
+    """Of the audit log; None where there is no secret, since one made here would be another. Raises SettingsError."""
+    if settings.secret_key is None and not (settings.data_dir / "secret_key").exists():
+        return None
+    return derived(secret_key(settings), "audit")
 
 
 if __name__ == "__main__":

@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
-from db import account, dead_letters, devices, leases, migrations, readings, workers
-from db.engine import Connection, DatabaseAway, Engine, facts, reading
+from db import account, dead_letters, devices, leases, migrations, readings, states, workers
+from db.engine import Connection, DatabaseAway, Engine, facts, reading, writing
 from ingest import restore
+from ingest.board_watch import BoardWatch
 from ingest.guard import guarded
 from ingest.health import Account, Counts, Health, Rates, WorkerHealth
 from ingest.ledger import account_of
 from ingest.patience import Backoff, Stopped, until_it_works
+from ingest.settling import Settler
 from ingest.snapshot import AboutChange, Board, Change, ReadingChange, StateChange, StatusChange, apply
 from ingest.vitals import Vitals, now_ms
 
@@ -35,6 +38,10 @@ class FollowerSettings:
     backoff: Backoff = field(default_factory=Backoff)
     #: Counting the dead letters reads a row for each of them.
     letters_s: float = 60.0
+    #: Between two looks at commands and states.
+    commands_s: float = 0.05
+    #: Of the audit log, None where it is not to be had.
+    audit_key: bytes | None = None
 
 
 class Follower:
@@ -51,6 +58,10 @@ class Follower:
         self._account = Account()
         self._workers: tuple[WorkerHealth, ...] = ()
         self._lag_ms: int | None = None
+        self._watch = BoardWatch(board, settings.rest_s)
+        self._settler = Settler(settings.audit_key)
+        self._states_from = 0
+        self._nudged = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -62,7 +73,12 @@ class Follower:
         """End the thread. There is nothing to drain: `drain_s` is there for the face it shares with the worker."""
         del drain_s
         self._stopping.set()
+        self._nudged.set()
         self._thread.join(timeout_s)
+
+    def nudge_commands(self) -> None:
+        """Look at the commands at once: one was written. Quick, from any thread."""
+        self._nudged.set()
 
     def health(self) -> Health:
         """How the workers are, as the database tells."""
@@ -95,17 +111,47 @@ class Follower:
             self._vitals.database_lost(str(error))
 
         until_it_works(self._open, DatabaseAway, self._settings.backoff, self._stopping, lost)
-        rest_at = 0.0
+        rest_at = values_at = 0.0
+        self._watch.begin()
         try:
-            while not self._stopping.wait(self._settings.values_s):
+            while not self._stopping.is_set():
                 with reading(self._engine) as connection:
-                    changes = self._values(connection)
+                    changes = self._new_states(connection)
+                    if time.monotonic() >= values_at:
+                        changes += self._values(connection)
+                        values_at = time.monotonic() + self._settings.values_s
                     if time.monotonic() >= rest_at:
                         changes += self._rest(connection)
                         rest_at = time.monotonic() + self._settings.rest_s
-                self._show(changes)
+                    self._show(changes)  # before the commands: who hears that one is confirmed sees the state
+                    self._follow_commands(connection)
+                self._settler.settle(partial(writing, self._engine), now_ms())
+                self._nudged.wait(self._settings.commands_s)
+                self._nudged.clear()
         except DatabaseAway as away:
             self._vitals.database_lost(str(away))
+
+    def _follow_commands(self, connection: Connection) -> None:
+        broker = self._vitals.broker
+        listening_since = broker.since if broker.state == "connected" else None
+        if self._watch.look(connection, now_ms(), listening_since):
+            self._settler.due = True
+
+    def _new_states(self, connection: Connection) -> list[Change]:
+        rows = states.changed(connection, self._states_from - _OVERLAP_MS)
+        if rows:
+            self._states_from = max(self._states_from, rows[-1].at)
+        newest = {(row.device, row.actuator): row for row in rows}
+        return [
+            StateChange(row.device, row.actuator, row.state, row.at)
+            for row in newest.values()
+            if self._shown(row.device, row.actuator) != row.state
+        ]
+
+    def _shown(self, device: str, actuator: str) -> str | None:
+        known = self._board.current.devices.get(device)
+        now = known.actuators.get(actuator) if known is not None else None
+        return now.state if now is not None else None
 
     def _show(self, changes: list[Change]) -> None:
         # `latest` has a series' newest value of each second: how many there were it doesn't tell.
@@ -116,6 +162,7 @@ class Follower:
         with reading(self._engine) as connection:
             self._vitals.database_connected(facts(connection))
             self._board.update(lambda current: restore.snapshot(connection, current, now_ms()))
+        self._states_from = now_ms()
         self._received_from = max(
             (
                 series.received_at

@@ -12,10 +12,11 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Final
 
 from db import account, devices, migrations, readings
@@ -30,7 +31,8 @@ from ingest.message import Message
 from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.placement import Verdict
-from ingest.snapshot import Board, ReadingChange, apply
+from ingest.series import Point
+from ingest.snapshot import Board, Read, SeriesChange, apply
 from ingest.vitals import Vitals, now_ms
 from ingest.writer import Outcome, Writer
 
@@ -93,9 +95,18 @@ class _Hand:
 class HttpReadings:
     """Make it, `start()`, and later `stop()`. Any thread submits; one stores."""
 
-    def __init__(self, engine: Engine, settings: HttpSettings, board: Board, vitals: Vitals) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: HttpSettings,
+        board: Board,
+        vitals: Vitals,
+        reported: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`reported` is called when a state is stored, which may have ended a command."""
         self._engine, self._settings = engine, settings
         self._board, self._vitals = board, vitals
+        self._reported = reported
         self._name, self._token = f"{settings.worker}{SUFFIX}", secrets.token_hex(8)
         self._writer = Writer(engine, self._name, self._token, verdicts=True)
         self._ledger = Ledger()
@@ -105,7 +116,9 @@ class HttpReadings:
         #: Why nothing can be taken now, None if it can.
         self._away: str | None = "it has not been reached yet"
         self._hand = _Hand()
-        self._unflushed: dict[tuple[str, str], ReadingChange] = {}
+        self._unflushed: dict[tuple[str, str], Point] = {}
+        #: UTC ms of the last message of each device, until it stands in `last_seen`.
+        self._seen: dict[str, int] = {}
         self._flush_at = self._fold_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
@@ -133,7 +146,13 @@ class HttpReadings:
             Busy: If too much waits. Nothing was taken.
             UnknownTopic: If that is no name of a device.
         """
-        topic = topics.telemetry(device, self._settings.topic_root)
+        return self._submit(topics.telemetry(device, self._settings.topic_root), payload)
+
+    def submit_state(self, device: str, actuator: str, payload: bytes) -> Future[Verdict]:
+        """Take what a device reports of an actuator, the same as on its `<actuator>/state`. Else as `submit`."""
+        return self._submit(topics.state(device, actuator, self._settings.topic_root), payload)
+
+    def _submit(self, topic: str, payload: bytes) -> Future[Verdict]:
         request = _Request(Message(topic, payload, len(payload), now_ms()), Future())
         with self._change:
             if self._stopping.is_set():
@@ -258,6 +277,8 @@ class HttpReadings:
         every = self._settings.every_reading
         self._board.update(lambda current: apply(current, outcome.changes, every_reading=every))
         self._note(outcome)
+        if outcome.changes and not isinstance(outcome.changes[0], SeriesChange):  # a batch's reports come first
+            self._reported()
         for request, verdict in zip(batch, outcome.verdicts, strict=True):
             with suppress(InvalidStateError):  # nobody waits for it any more
                 request.answer.set_result(verdict)
@@ -288,21 +309,24 @@ class HttpReadings:
     # What others read
 
     def _note(self, outcome: Outcome) -> None:
-        """Remember the newest reading of each series until it stands in `latest`."""
+        """Remember the newest reading of each series until it stands in `latest`, and when each device was heard."""
         for change in outcome.changes:
-            if isinstance(change, ReadingChange):
+            at = change.received_at if isinstance(change, Read) else change.at
+            self._seen[change.device] = max(at, self._seen.get(change.device, 0))
+            if isinstance(change, SeriesChange):
                 known = self._unflushed.get((change.device, change.metric))
-                if known is None or change.ts >= known.ts:
-                    self._unflushed[change.device, change.metric] = change
+                newest = max(change.points, key=itemgetter(0))
+                if known is None or newest[0] >= known[0]:
+                    self._unflushed[change.device, change.metric] = newest
 
     def _idle_s(self) -> float:
         """Until there is something to do without a request."""
-        due = min(self._flush_at, self._fold_at) if self._unflushed else self._fold_at
+        due = min(self._flush_at, self._fold_at) if self._seen else self._fold_at
         return max(0.0, due - time.monotonic())
 
     def _keep_house(self) -> None:
         now = time.monotonic()
-        if self._unflushed and now >= self._flush_at:
+        if self._seen and now >= self._flush_at:
             self._flush_at = now + self._settings.flush_s
             self._flush()
         if now >= self._fold_at:
@@ -311,18 +335,16 @@ class HttpReadings:
     def _flush(self) -> None:
         """Write what is new to `latest` and to the devices' `last_seen`. Raises DatabaseAway."""
         rows = [
-            (series_id, change.ts, change.value, change.received_at)
-            for (device, metric), change in self._unflushed.items()
+            (series_id, *point)
+            for (device, metric), point in self._unflushed.items()
             if (series_id := self._writer.series_id(device, metric)) is not None
         ]
-        seen: dict[str, int] = {}
-        for change in self._unflushed.values():
-            seen[change.device] = max(change.received_at, seen.get(change.device, 0))
         with writing(self._engine) as connection:
             readings.store_latest(connection, rows)
-            ids = self._writer.device_ids(connection, list(seen))
-            devices.store_last_seen(connection, {ids[name]: at for name, at in seen.items()})
+            ids = self._writer.device_ids(connection, list(self._seen))
+            devices.store_last_seen(connection, {ids[name]: at for name, at in self._seen.items()})
         self._unflushed.clear()
+        self._seen.clear()
 
     def _fold(self) -> bool:
         """Add up some of what was counted, in one short transaction; whether more is left. Raises DatabaseAway."""

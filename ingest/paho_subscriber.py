@@ -23,7 +23,7 @@ from ingest.packets import KEPT_BYTES
 from ingest.subscriber import BrokerAway, OneVersion, SubscriberSettings, VersionRefused
 
 
-class _Buffer:
+class Buffer:
     """What paho takes for its socket: reads come from bytes that have arrived, writes go to the connection."""
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
@@ -69,7 +69,7 @@ class _Buffer:
 class _Client(paho.Client):
     """A paho client on a connection that stands already."""
 
-    def __init__(self, settings: SubscriberSettings, buffer: _Buffer) -> None:
+    def __init__(self, settings: SubscriberSettings, buffer: Buffer) -> None:
         super().__init__(
             CallbackAPIVersion.VERSION2,
             settings.client_id,
@@ -95,7 +95,7 @@ class PahoSubscriber(OneVersion):
 
     def __init__(self, settings: SubscriberSettings) -> None:
         super().__init__(settings)
-        self._buffer = _Buffer(self._connection.send)
+        self._buffer = Buffer(self._connection.send)
         self._client = _Client(settings, self._buffer)
         self._messages: list[Message] = []
         self._now = 0

@@ -7,10 +7,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from db import devices, readings
+from db import commands, devices, places, readings, removal
 from db.engine import Connection
-from ingest.series import BIN_MS, BINS, SeriesNow, grown
-from ingest.snapshot import ActuatorNow, DeviceNow, ReadingChange, Snapshot
+from ingest.series import BIN_MS, BINS, Point, SeriesNow, grown
+from ingest.snapshot import ActuatorNow, CommandNow, DeviceNow, Snapshot
 
 #: Readings of the last quarter of an hour that are looked at for the sparklines: 200 devices of 2 metrics every second.
 _HISTORY_ROWS: Final = 400_000
@@ -45,10 +45,15 @@ def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
             metrics.get(device.name, {}),
             actuators.get(device.name, {}),
             units.get(device.name, {}),
+            status=device.online,
         )
         for device in devices.every(connection)
     }
-    return Snapshot(previous.started_at, version, found)
+    going_on = {command.id: CommandNow(command, version) for command in commands.open_commands(connection)}
+    left = version if previous.devices.keys() - found.keys() else previous.left_version
+    control = version if found or going_on else previous.control_version
+    removed, said = removal.removed(connection), places.every(connection)
+    return Snapshot(previous.started_at, version, found, going_on, removed, left, control, said)
 
 
 def online(status: bool | None, status_at: int | None, metrics: Iterable[SeriesNow]) -> bool | None:
@@ -66,14 +71,14 @@ def _metrics(
 ) -> dict[str, dict[str, SeriesNow]]:
     found: dict[str, dict[str, SeriesNow]] = {}
 
-    def grow(device: str, metric: str, points: list[ReadingChange]) -> None:
+    def grow(device: str, metric: str, points: list[Point]) -> None:
         of_device = found.setdefault(device, {})
         unit = units.get(device, {}).get(metric)
         of_device[metric] = grown(device, metric, unit, of_device.get(metric), points, version)
 
     history = readings.since(connection, now - BIN_MS * BINS, _HISTORY_ROWS)
     for (device, metric), rows in groupby(history, key=itemgetter(0, 1)):
-        grow(device, metric, [ReadingChange(device, metric, ts, value, ts) for *_, ts, value in rows])
+        grow(device, metric, [(ts, value, ts) for *_, ts, value in rows])
     for row in readings.newest(connection):
-        grow(row.device, row.metric, [ReadingChange(row.device, row.metric, row.ts, row.value, row.received_at)])
+        grow(row.device, row.metric, [(row.ts, row.value, row.received_at)])
     return found

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from msgspec import structs
 
+from db.commands import Command
+from db.places import Place
+from ingest.presence import Presence
 from ingest.rate import Rate, ended
-from ingest.series import SeriesNow, grown
+from ingest.series import Point, SeriesNow, grown
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,19 @@ class ActuatorNow:
     unit: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CommandNow:
+    """A command that goes on, or that ended within the last minute, and the version at which it came to be so."""
+
+    command: Command
+    version: int
+
+
 class DeviceNow(msgspec.Struct, frozen=True):
-    """One device. `online`: True or False as its status or its traffic says, None where it never told."""
+    """One device. `online`: True or False as its status or its traffic says, None where it never told.
+
+    `presence` is the word for it, which silence changes too (`standing.refreshed`).
+    """
 
     name: str
     model: str | None
@@ -48,23 +62,54 @@ class DeviceNow(msgspec.Struct, frozen=True):
     rate: Rate = Rate()
     #: Readings since `rate`'s open window began.
     counted: int = 0
+    #: Its last status, whatever its traffic says.
+    status: bool | None = None
+    presence: Presence = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All devices by name, at one version. `started_at` (UTC ms) names the process whose versions these are."""
+    """All devices by name, at one version. `started_at` (UTC ms) names the process whose versions these are.
+
+    `commands`: by id, those that go on and those of the last minute. `removed`: devices that were deleted and not heard
+    of since, with the UTC ms of that. `left_version`: at which a device left `devices` last: who knows an older one
+    begins anew. `control_version`: at which a command or the state of an actuator changed last.
+    """
 
     started_at: int
     version: int
     devices: Mapping[str, DeviceNow]
+    commands: Mapping[str, CommandNow] = field(default_factory=dict)
+    removed: Mapping[str, int] = field(default_factory=dict)
+    left_version: int = 0
+    control_version: int = 0
+    #: What people say of devices, by name: of each that was known to the database a moment ago.
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+    def commands_since(self, version: int) -> list[Command]:
+        """Commands with a step newer than `version`, oldest first; all of them for 0."""
+        return [now.command for now in self.commands.values() if now.version > version]
 
     def changed_since(self, version: int) -> list[DeviceNow]:
         """Devices with anything newer than `version`; all of them for 0."""
         return [device for device in self.devices.values() if device.version > version]
 
 
+class SeriesChange(msgspec.Struct, frozen=True, gc=False):
+    """Stored readings of one series, at least one, in order of arrival."""
+
+    device: str
+    metric: str
+    points: Sequence[Point]
+
+    @property
+    def received_at(self) -> int:
+        """When the last of them reached us, UTC ms."""
+        return self.points[-1][2]
+
+
 class ReadingChange(msgspec.Struct, frozen=True, gc=False):
-    """A stored reading of a series."""
+    """One stored reading."""
 
     device: str
     metric: str
@@ -107,7 +152,8 @@ class StateChange:
     retained: bool = False
 
 
-Change = ReadingChange | StatusChange | AboutChange | StateChange
+Read = SeriesChange | ReadingChange
+Change = Read | StatusChange | AboutChange | StateChange
 
 
 def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool = True) -> Snapshot:
@@ -117,19 +163,18 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
     first is told by their times. With `every_reading` False these are the newest of several, and no rate is known.
     """
     version = snapshot.version + 1
-    known = snapshot.devices
-    read: dict[str, dict[str, list[ReadingChange]]] = {}
+    known, removed = snapshot.devices, snapshot.removed
+    if removed:
+        changes = list(changes)
+        removed = _still_removed(removed, changes)
+        changes = [change for change in changes if change.device not in removed]
+    read: dict[str, dict[str, Sequence[Point]]] = {}
     drafts: dict[str, _Draft] = {}
     for change in changes:
-        if isinstance(change, ReadingChange):
-            series = read.get(change.device)
-            if series is None:
-                series = read[change.device] = {}
-            points = series.get(change.metric)
-            if points is None:
-                series[change.metric] = [change]
-            else:
-                points.append(change)
+        if isinstance(change, SeriesChange):
+            _gather(read, change.device, change.metric, change.points)
+        elif isinstance(change, ReadingChange):
+            _gather(read, change.device, change.metric, ((change.ts, change.value, change.received_at),))
         else:
             draft = drafts.get(change.device)
             if draft is None:
@@ -143,25 +188,51 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
         devices[name] = draft.finished(version)
     for name, series in read.items():
         devices[name] = _read(devices.get(name) or _new(name, version), series, version, count=every_reading)
-    return Snapshot(snapshot.started_at, version, devices)
+    control = version if any(draft.acted for draft in drafts.values()) else snapshot.control_version
+    return replace(snapshot, version=version, devices=devices, removed=removed, control_version=control)
+
+
+def _still_removed(removed: Mapping[str, int], changes: Iterable[Change]) -> Mapping[str, int]:
+    """Without those that have given a sign of life since: not what the broker had kept, and no farewell."""
+    back = {
+        change.device
+        for change in changes
+        if change.device in removed
+        and (change.received_at if isinstance(change, Read) else change.at) > removed[change.device]
+        and (isinstance(change, Read) or not change.retained)
+        and not (isinstance(change, StatusChange) and not change.online)
+    }
+    return {name: at for name, at in removed.items() if name not in back} if back else removed
+
+
+def _gather(read: dict[str, dict[str, Sequence[Point]]], device: str, metric: str, points: Sequence[Point]) -> None:
+    series = read.get(device)
+    if series is None:
+        read[device] = {metric: points}
+    else:
+        earlier = series.get(metric)
+        series[metric] = points if earlier is None else (*earlier, *points)
 
 
 def _new(name: str, version: int) -> DeviceNow:
     return DeviceNow(name, None, None, None, None, 0, version, version, {}, {})
 
 
-def _read(device: DeviceNow, read: Mapping[str, Sequence[ReadingChange]], version: int, *, count: bool) -> DeviceNow:
+def _read(device: DeviceNow, read: Mapping[str, Sequence[Point]], version: int, *, count: bool) -> DeviceNow:
     """The device with a batch's readings, which are at least one a metric."""
     name, units, metrics = device.name, device.units, dict(device.metrics)
     counted, received_at = device.counted, 0
     for metric, points in read.items():
         metrics[metric] = grown(name, metric, units.get(metric), metrics.get(metric), points, version)
         counted += len(points)
-        if (at := points[-1].received_at) > received_at:
+        if (at := points[-1][2]) > received_at:
             received_at = at
     online, rate, presence_version = device.online, device.rate, device.presence_version
+    presence = device.presence
     if online is False and received_at > (device.status_at or 0):  # traffic after `offline` proves the status wrong
         online, presence_version = True, version
+    if presence != "online" and online is not False and received_at > device.last_seen:
+        presence, presence_version = "online", version
     if count and not rate.since <= received_at < rate.until:
         rate, counted = ended(rate, counted, received_at), 0
         if rate.per_minute != device.rate.per_minute:
@@ -180,6 +251,8 @@ def _read(device: DeviceNow, read: Mapping[str, Sequence[ReadingChange]], versio
         units,
         rate,
         counted,
+        device.status,
+        presence,
     )
 
 
@@ -190,6 +263,8 @@ class _Draft:
     device: DeviceNow
     metrics: dict[str, SeriesNow]
     actuators: dict[str, ActuatorNow]
+    #: Whether one of its actuators changed.
+    acted: bool = False
 
     @classmethod
     def of(cls, device: DeviceNow | None, name: str, version: int) -> _Draft:
@@ -209,11 +284,12 @@ class _Draft:
                 self._state(change, version)
 
     def _status(self, change: StatusChange, version: int) -> None:
-        known = self.device.status_at is not None and self.device.online is change.online
-        if not (change.retained and known):
-            self.device = structs.replace(self.device, status_at=change.at)
+        known = self.device.status_at is not None and self.device.status is change.online
+        if change.retained and known:  # the same old one: what the device has done since says more
+            return
+        self.device = structs.replace(self.device, status=change.online, status_at=change.at)
         self._presence(change.online, version)
-        self._seen(change.at, retained=change.retained)
+        self._seen(change.at, version, retained=change.retained)
 
     def _state(self, change: StateChange, version: int) -> None:
         known = self.actuators.get(change.actuator)
@@ -222,11 +298,13 @@ class _Draft:
             self.actuators[change.actuator] = ActuatorNow(
                 change.device, change.actuator, change.state, change.at, version, unit
             )
-        self._seen(change.at, retained=change.retained)
+            self.acted = True
+        self._seen(change.at, version, retained=change.retained)
 
     def _presence(self, online: bool, version: int) -> None:
-        if online is not self.device.online:
-            self.device = structs.replace(self.device, online=online, presence_version=version)
+        word: Presence = "online" if online else "offline"
+        if online is not self.device.online or word != self.device.presence:
+            self.device = structs.replace(self.device, online=online, presence=word, presence_version=version)
 
     def _about(self, change: AboutChange, version: int) -> None:
         self.device = structs.replace(
@@ -243,11 +321,14 @@ class _Draft:
         for name, unit_of_actuator in change.actuators.items():
             actuator = self.actuators.get(name) or ActuatorNow(change.device, name, None, None, version)
             self.actuators[name] = replace(actuator, unit=unit_of_actuator, version=version)
-        self._seen(change.at, retained=change.retained)
+            self.acted = True
+        self._seen(change.at, version, retained=change.retained)
 
-    def _seen(self, at: int, *, retained: bool = False) -> None:
+    def _seen(self, at: int, version: int, *, retained: bool = False) -> None:
         if at > self.device.last_seen and not retained:
             self.device = structs.replace(self.device, last_seen=at)
+            if self.device.presence != "online" and self.device.online is not False:
+                self.device = structs.replace(self.device, presence="online", presence_version=version)
 
 
 @dataclass(slots=True)

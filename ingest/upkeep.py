@@ -1,5 +1,5 @@
-"""Keeps house: a sign of life every two seconds; every minute the account folded, old receipts and letters removed,
-days that are over sealed.
+"""Keeps house: a sign of life every two seconds, and what was asked to be deleted removed; every minute the account
+folded, old receipts, letters and commands removed, days that are over sealed.
 
 The sign of life and the folding of its own batches are every worker's; the rest is the keeper's, for all.
 """
@@ -14,9 +14,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from db import account, dead_letters, receipts, workers
+from db import account, commands, dead_letters, receipts, removal, sealing, states, workers
 from db.engine import Connection, DatabaseAway, DatabaseError, Engine, reading, writing
 from db.leases import LeaseLost
+from db.packing import DAY_MS
 from db.workers import Heartbeat
 from ingest.archive import Archive, HistorySettings
 from ingest.keeper import SUFFIX, Keeper
@@ -30,6 +31,8 @@ _Transaction = Callable[[], AbstractContextManager[Connection]]
 _FAREWELL_S: Final = 1.0
 #: Between two transactions others have as long as the last one took, and no longer than this.
 _LONGEST_PAUSE_S: Final = 0.1
+#: How long commands that have ended stay; the audit log has them for ever.
+_COMMANDS_KEPT_MS: Final = 366 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Upkeep:
                         fold_at = time.monotonic() + self._settings.fold_s
                     else:
                         pause = 0.0  # but for the sign of life, on with it
+                if self._keeper.holds and not self.remove():
+                    pause = 0.0
                 if time.monotonic() >= seal_at and self._keeper.holds:
                     if self.put_away():
                         seal_at = time.monotonic() + self._settings.fold_s
@@ -114,6 +119,21 @@ class Upkeep:
         except LeaseLost:
             self._keeper.lost()
             return True
+
+    def remove(self) -> bool:
+        """Go on with devices that are being deleted, as the keeper; False if more is left. Raises DatabaseAway."""
+        until = time.monotonic() + self._settings.heartbeat_s
+        counts_as = f"{self._keeper.worker}{sealing.MOVES}"
+        try:
+            began = time.monotonic()
+            for _ in removal.work(self._engine, self._as_keeper, counts_as, now_ms()):
+                if self._stop.is_set() or time.monotonic() >= until:
+                    return False
+                self._stop.wait(min(time.monotonic() - began, _LONGEST_PAUSE_S))
+                began = time.monotonic()
+        except LeaseLost:
+            self._keeper.lost()
+        return True
 
     def farewell(self) -> None:
         """Fold a last time, write that this worker ended, and let another be the keeper at once.
@@ -155,10 +175,19 @@ class Upkeep:
         """
         with self._as_keeper() as connection:
             receipts.prune(connection, now_ms())
+        self._prune_control()
         self._trim_dead_letters()
         with reading(self._engine) as connection:
             silent = workers.silent(connection, round(self._settings.dead_after_s * 1000))
         return all(self._fold(name, None, self._as_keeper, until) for name in silent)
+
+    def _prune_control(self) -> None:
+        now, raw_days = now_ms(), self._settings.history.raw_days
+        with self._as_keeper() as connection:
+            commands.prune(connection, now - _COMMANDS_KEPT_MS)
+        if raw_days is not None:
+            with self._as_keeper() as connection:
+                states.prune(connection, now - raw_days * DAY_MS)
 
     def _trim_dead_letters(self) -> None:
         with self._as_keeper() as connection:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from db.engine import Engine
+from ingest import dispatcher
 from ingest.archive import HistorySettings
 from ingest.broker_watch import BrokerWatch, watching
+from ingest.command_sender import CommandSender
 from ingest.dialects import topics
 from ingest.http_readings import HttpReadings, HttpSettings
 from ingest.keeper import SUFFIX
@@ -18,9 +22,17 @@ from ingest.upkeep import UpkeepSettings
 from ingest.vitals import Vitals
 from settings import MqttAddress, Settings
 
+#: How long the thread of the commands, which has other work as well, waits for a broker that does not answer.
+_SENDING_S: Final = 2.0
 
-def make_service(settings: Settings, engine: Engine, address: MqttAddress, board: Board, vitals: Vitals) -> Service:
-    """The worker that these settings ask for, connecting to `address`. Not started."""
+
+def make_service(
+    settings: Settings, engine: Engine, address: MqttAddress, board: Board, vitals: Vitals, audit_key: bytes | None
+) -> Service:
+    """The worker that these settings ask for, connecting to `address`. Not started.
+
+    `audit_key`: of the audit log, None where it is not to be had.
+    """
     telemetry, reports = connections(settings, address)
     # The embedded broker is given by its port for MQTT 5, and has no $SYS.
     protocol = "5" if vitals.broker.embedded else settings.mqtt_protocol
@@ -38,14 +50,21 @@ def make_service(settings: Settings, engine: Engine, address: MqttAddress, board
                 settings.topic_root,
             ),
         ),
+        audit_key=audit_key,
     )
     subscriber = make_subscriber(telemetry, protocol)
     second = None if reports is None else make_subscriber(reports, protocol)
-    return Service(engine, subscriber, worker, board, vitals, reports=second, watch=watch)
+    sender = CommandSender(sending(telemetry), protocol)
+    return Service(engine, subscriber, worker, board, vitals, reports=second, watch=watch, sender=sender)
 
 
-def make_http_readings(settings: Settings, engine: Engine, board: Board, vitals: Vitals) -> HttpReadings:
-    """What takes readings from HTTP in a web process, whether its worker is in it or elsewhere. Not started."""
+def make_http_readings(
+    settings: Settings, engine: Engine, board: Board, vitals: Vitals, reported: Callable[[], None] = lambda: None
+) -> HttpReadings:
+    """What takes readings from HTTP in a web process, whether its worker is in it or elsewhere. Not started.
+
+    `reported` is called when a state is stored.
+    """
     return HttpReadings(
         engine,
         HttpSettings(
@@ -57,6 +76,15 @@ def make_http_readings(settings: Settings, engine: Engine, board: Board, vitals:
         ),
         board,
         vitals,
+        reported,
+    )
+
+
+def sending(telemetry: SubscriberSettings) -> SubscriberSettings:
+    """How to connect for commands. Pure."""
+    client_id = f"{telemetry.client_id}{dispatcher.SUFFIX}"
+    return replace(
+        telemetry, client_id=client_id, filters=(), former_filters=(), persistent=False, connect_timeout_s=_SENDING_S
     )
 
 

@@ -14,7 +14,7 @@ from db.ranges import Range
 from pages.parts.chosen_series import Choice, choose
 from pages.parts.clock import now_ms
 from pages.parts.connect import show_how_to_connect
-from pages.parts.format import moment, span
+from pages.parts.format import moment, span, things
 from pages.parts.history_address import current_view, go, go_to
 from pages.parts.history_bar import (
     reset,
@@ -28,8 +28,10 @@ from pages.parts.history_bar import (
 from pages.parts.history_chart import Drawn, panels
 from pages.parts.history_detail import Scene, show_export, show_patterns, show_readings, show_statistics
 from pages.parts.history_patterns import strip
-from pages.parts.history_read import OVERVIEW_POINTS, every_series, extent_of, points_for, ranges_of
+from pages.parts.history_read import OVERVIEW_POINTS, every_series, extent_of, points_for, ranges_of, states_of
 from pages.parts.history_specs import DIRECT_LABELS, DOUBLE_CLICKED, DRAGGED, Paint
+from pages.parts.history_states import MOST as MOST_BANDS
+from pages.parts.history_states import Band, bands, labels
 from pages.parts.history_tables import legend
 from pages.parts.login import check_reader
 from pages.parts.look import ink, palette
@@ -75,7 +77,23 @@ def show_charts(scene: Scene, whole: Period) -> None:
             on_select=partial(take_gesture, key, scene.shown, whole),
             selection_mode=[DRAGGED, DOUBLE_CLICKED],
         )
+    show_states(scene)
     st.html(dim(told_of(found, scene)))
+
+
+def show_states(scene: Scene) -> None:
+    """What the actuators of these devices did at the same time. Raises DatabaseAway."""
+    found = states_of(scene.choice.devices, scene.shown)
+    told = labels([(one.device, one.name) for one, _ in found])
+    rows = [
+        Band(label, frame, one.unit, one.minimum, one.maximum) for label, (one, frame) in zip(told, found, strict=True)
+    ]
+    chart = bands(rows, scene.shown, scene.zone, scene.paint, now_ms())
+    if chart is not None:
+        st.markdown("**What was switched**")
+        st.altair_chart(chart, width="stretch", key="history states")
+        if (more := sum(not row.frame.empty for row in rows) - MOST_BANDS) > 0:
+            st.html(dim(f"{things(more, 'more actuator')} not drawn here: choose fewer devices."))
 
 
 def take_gesture(key: str, shown: Period, whole: Period) -> None:

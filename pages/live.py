@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import streamlit as st
@@ -17,6 +18,7 @@ from pages.parts.last_hour import METRICS_READ, read_last_hour
 from pages.parts.live_cards import data_of, show_cards
 from pages.parts.login import check_reader
 from pages.parts.look import ink
+from pages.parts.places import Named, every_name, title_of
 from runtime import get_runtime
 
 _CHOICE: Final = "device"
@@ -87,22 +89,36 @@ def show_last_hour(device: str) -> None:
         st.html(f'<p class="sm-dim">{things(rest, "more metric")} not drawn here.</p>')
 
 
-def choose_device(snapshot: Snapshot) -> str:
-    """The device whose chart is shown: the one chosen by card or by list, else the first by name."""
-    names = sorted(snapshot.devices)
-    if st.session_state.get(_CHOICE) not in names:
-        st.session_state[_CHOICE] = names[0]
+def shown_devices(snapshot: Snapshot, names: Mapping[str, Named]) -> list[str]:
+    """Devices that are to be seen, by what they are called; all of them where every one is hidden."""
+    shown = [name for name in snapshot.devices if not names.get(name, Named()).hidden]
+    return sorted(shown or snapshot.devices, key=lambda name: (title_of(name, names), name))
+
+
+def choose_device(devices: Sequence[str]) -> str:
+    """The device whose chart is shown: the one chosen by card or by list, else the first."""
+    if st.session_state.get(_CHOICE) not in devices:
+        st.session_state[_CHOICE] = devices[0]
     return str(st.session_state[_CHOICE])
 
 
 def show_devices(snapshot: Snapshot) -> None:
     """Cards, and the last hour of the chosen one."""
-    chosen = choose_device(snapshot)
-    show_cards(data_of(snapshot, chosen, now_ms(), str(display_zone())), _CHOICE)
+    names = every_name(snapshot)
+    devices = shown_devices(snapshot, names)
+    chosen = choose_device(devices)
+    show_cards(data_of(snapshot, names, chosen, now_ms(), str(display_zone())), _CHOICE)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Last hour", anchor="last-hour", width="content")
         label = "Device whose last hour is shown"
-        device = st.selectbox(label, sorted(snapshot.devices), key=_CHOICE, label_visibility="collapsed", width=280)
+        device = st.selectbox(
+            label,
+            devices,
+            format_func=lambda name: title_of(name, names),
+            key=_CHOICE,
+            label_visibility="collapsed",
+            width=280,
+        )
         st.page_link(
             "history.py",
             label="Open in History",

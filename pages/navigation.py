@@ -11,6 +11,7 @@ from db.sessions import Session
 from db.users import Role
 from pages.parts.banner import show_notices
 from pages.parts.login import (
+    LOGIN_PAGE,
     end_login,
     guard,
     is_settled,
@@ -44,6 +45,8 @@ class Entry:
 PAGES: Final = (
     Entry("live.py", "Live", "live", ":material/sensors:"),
     Entry("history.py", "History", "history", ":material/timeline:"),
+    Entry("control.py", "Control", "control", ":material/toggle_on:"),
+    Entry("devices.py", "Devices", "devices", ":material/developer_board:"),
     Entry("users.py", "Users", "users", ":material/group:", "admin"),
     Entry("audit.py", "Audit", "audit", ":material/history:", "admin"),
     Entry("imports.py", "Import", "import", ":material/upload_file:", "admin"),
@@ -112,6 +115,7 @@ st.logo(str(MARK), size="large")
 apply_look()
 session = guard()
 pages = {entry.path: built(entry, session) for entry in PAGES}
+st.session_state[LOGIN_PAGE] = pages["login"]
 page = st.navigation(list(pages.values()))
 entry = next(one for one in PAGES if pages[one.path] is page)
 run_errand()

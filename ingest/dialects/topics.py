@@ -57,13 +57,27 @@ def telemetry(device: str, root: str) -> str:
     Raises:
         UnknownTopic: If that is no name of a device under `root`.
     """
+    return f"{_of_device(device, root)}/telemetry"
+
+
+def state(device: str, actuator: str, root: str) -> str:
+    """The topic on which a device reports what an actuator does. Raises UnknownTopic as `telemetry` does."""
+    return f"{_of_device(device, root)}/{checked_actuator(actuator)}/state"
+
+
+def order(device: str, actuator: str, root: str) -> str:
+    """The topic on which a device is told what an actuator is to do. Raises UnknownTopic as `telemetry` does."""
+    return f"{_of_device(device, root)}/{checked_actuator(actuator)}/set"
+
+
+def _of_device(device: str, root: str) -> str:
     levels, name = root.split("/"), device
     if levels[0] == "+":
         site, slash, name = device.partition("/")
         levels[0] = checked_name("site", site)
         if not slash:
             raise UnknownTopic(f"device name {device[:80]!r}: expected a site before it, such as site1/kitchen")
-    return "/".join([*levels, checked_name("device", name), "telemetry"])
+    return "/".join([*levels, checked_name("device", name)])
 
 
 def report_filters(root: str) -> tuple[str, ...]:
@@ -77,6 +91,13 @@ def is_report(topic: str, root: str) -> bool:
         return False
     levels_below = topic.count("/") - root.count("/")
     return levels_below == (3 if topic.endswith("/state") else 2)
+
+
+def checked_actuator(name: str) -> str:
+    """The name, if it is one for an actuator. Raises UnknownTopic."""
+    if name == "resend":
+        raise UnknownTopic("no actuator may be called 'resend'")
+    return checked_name("actuator", name)
 
 
 def checked_name(what: str, name: str) -> str:
@@ -100,6 +121,4 @@ def _three_levels(device: str, name: str, last: str) -> Topic:
         return Topic("set", device, name)
     if last != "state":
         raise UnknownTopic(f"unknown topic: the last level is {last[:80]!r}, expected 'state'")
-    if name == "resend":
-        raise UnknownTopic("no actuator may be called 'resend'")
-    return Topic("state", device, checked_name("actuator", name))
+    return Topic("state", device, checked_actuator(name))

@@ -14,7 +14,9 @@ _READING: Final = '{"temperature": 21.5, "humidity": 48}'
 _EXAMPLE_SITE: Final = "site1"
 
 
-def publish_line(address: MqttAddress, topic_root: str, device: str = "kitchen") -> str:
+def publish_line(
+    address: MqttAddress, topic_root: str, topic: str = "kitchen/telemetry", message: str = _READING
+) -> str:
     """A `mosquitto_pub` line that sends one reading. A user's password is left for the shell to fill in."""
     root = "/".join(_EXAMPLE_SITE if level == "+" else level for level in topic_root.split("/"))
     parts = ["mosquitto_pub", "-h", quote(address.host), "-p", str(address.port)]
@@ -22,7 +24,7 @@ def publish_line(address: MqttAddress, topic_root: str, device: str = "kitchen")
         parts.append("--tls-use-os-certs")
     if address.username is not None:
         parts += ["-u", quote(address.username), "-P", '"$MQTT_PASSWORD"']
-    parts += ["-q", "1", "-t", quote(f"{root}/{device}/telemetry"), "-m", quote(_READING)]
+    parts += ["-q", "1", "-t", quote(f"{root}/{topic}"), "-m", quote(message)]
     return " ".join(parts)
 
 
@@ -38,4 +40,15 @@ def show_how_to_connect(address: MqttAddress, topic_root: str) -> None:
     st.markdown(
         f"`mosquitto_pub` comes with Debian's package `mosquitto-clients`.{password} "
         "A device publishes the same to a topic with its own name: every number in the JSON becomes a metric."
+    )
+
+
+def show_how_to_report(address: MqttAddress, topic_root: str) -> None:
+    """The line with which a device first tells of an actuator, and how it hears what is asked of it."""
+    line = publish_line(address, topic_root, "kitchen/led/state", "OFF")
+    st.code(line, language=None, wrap_lines=True)
+    root = topic_root.replace("+", _EXAMPLE_SITE)
+    st.markdown(
+        f"A device hears what is asked of it on `{root}/kitchen/led/set`, and reports on `{root}/kitchen/led/state` "
+        "what it does then. That report is what is shown here."
     )

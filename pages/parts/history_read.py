@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import streamlit as st
 
-from db import devices, history, ranges
-from db.devices import Series
+from db import devices, history, ranges, states
+from db.devices import Actuator, Series
 from db.engine import Connection, reading, snapshot
 from db.ranges import Range, Statistics
 from pages.parts.periods import HOUR_MS, MINUTE_MS, Period
@@ -56,6 +57,17 @@ def ranges_of(series: tuple[Series, ...], period: Period, points: int, zone: str
     with snapshot(get_runtime().engine) as connection:
         return [
             ranges.read(connection, one, period.start, period.end, points=points, zone=ZoneInfo(zone)) for one in series
+        ]
+
+
+@st.cache_data(ttl=_KEPT_S, show_spinner=False, max_entries=200)
+def states_of(devices_shown: tuple[str, ...], period: Period) -> list[tuple[Actuator, pd.DataFrame]]:
+    """What the actuators of these devices did, by device and name. Raises DatabaseAway."""
+    with snapshot(get_runtime().engine) as connection:
+        return [
+            (one, states.between(connection, one.device, one.name, period.start, period.end))
+            for one in devices.every_actuator(connection)
+            if one.device in devices_shown
         ]
 
 

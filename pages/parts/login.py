@@ -21,6 +21,8 @@ from pages.parts.origin import origin
 from runtime import get_runtime
 
 COOKIE: Final = "sm_session"
+#: Where a page finds the page to log in at, in Streamlit's session state. Its script stands at other addresses too.
+LOGIN_PAGE: Final = "login page"
 #: How often an open page asks whether its login still stands, in seconds. With what `doors` remembers for a second,
 #: a page is closed within two.
 WATCH_S: Final = 1.0

@@ -9,7 +9,7 @@ import streamlit as st
 
 _HERE: Final = Path(__file__).parent
 MARK: Final = _HERE / "mark.svg"
-_STYLES: Final = ("shapes.css", "look.css", "doors.css", "history.css")
+_STYLES: Final = ("shapes.css", "look.css", "doors.css", "history.css", "devices.css")
 
 
 def ink() -> str:

@@ -64,7 +64,7 @@ def when(ts: int | None, now: int, zone: tzinfo, never: str = "never") -> str:
     return f'<span title="{escape(exact(ts, zone))}">{escape(age(ts, now, zone))}</span>'
 
 
-def state(shape: Literal["online", "late", "silent", "trouble"], word: str) -> str:
+def state(shape: Literal["online", "late", "silent", "unknown", "trouble"], word: str) -> str:
     """A state as a cell: a shape and a word."""
     return f'<span class="sm-state"><span class="shape {shape}"></span>{escape(word)}</span>'
 

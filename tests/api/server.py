@@ -14,10 +14,10 @@ from starlette.routing import Mount
 
 from api import api
 from api.current import the_runtime
-from db import devices, engine, migrations, readings
+from db import commands, devices, engine, migrations, readings
 from db.engine import DatabaseFacts
 from db.size_watch import SizeWatch
-from ingest import restore
+from ingest import restore, standing
 from ingest.health import Account, Health, Rates
 from ingest.snapshot import Board, Change, Snapshot, apply
 from ingest.vitals import Vitals, now_ms
@@ -33,6 +33,11 @@ class WatchedBoard(Board):
     """A board that tells when a listener has left."""
 
     left: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         stop = Board.listen(self, listener)
@@ -50,12 +55,17 @@ class IdleWorker:
 
     vitals: Vitals
     told: Health | None = None
+    nudges: int = 0
 
     def start(self) -> None:
         """There is nothing to start."""
 
     def stop(self, drain_s: float = 0.0, timeout_s: float = 5.0) -> None:
         """There is nothing to stop."""
+
+    def nudge_commands(self) -> None:
+        """There is nobody to send anything."""
+        self.nudges += 1
 
     def health(self) -> Health:
         vitals = self.vitals
@@ -88,6 +98,12 @@ class Place:
         """The board as the worker fills it from the database at its start."""
         with engine.reading(self.runtime.engine) as connection:
             self.board.swap(restore.snapshot(connection, self.board.current, now_ms()))
+
+    def show_commands(self) -> None:
+        """The board as it follows what is stored of commands."""
+        with engine.reading(self.runtime.engine) as connection:
+            found = commands.recent(connection, limit=1_000)
+        self.board.update(lambda current: standing.with_commands(current, reversed(found), 0))
 
     def change(self, *changes: Change) -> Snapshot:
         """What a batch with these changes does to the board."""

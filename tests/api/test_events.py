@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api import events
 from api.events import end, flush, resume_from
+from db.commands import Command, Step
 from ingest.snapshot import AboutChange, Change, ReadingChange, Snapshot, StateChange, StatusChange, apply
+from ingest.standing import with_commands, without
 
 EMPTY = Snapshot(1_764_000_000_000, 0, {})
 
@@ -43,7 +46,14 @@ def test_the_whole_state_begins_with_version_0_and_ends_with_the_new_id() -> Non
         temperature("kitchen", 10, 21.5),
         StateChange("kitchen", "led", "ON", 20),
     )
-    presence = {"online": True, "last_seen": 20, "model": "esp", "firmware": "1.0", "readings_per_minute": None}
+    presence = {
+        "presence": "online",
+        "online": True,
+        "last_seen": 20,
+        "model": "esp",
+        "firmware": "1.0",
+        "readings_per_minute": None,
+    }
     reading = {"metric": "temperature", "unit": "°C", "ts": 10, "value": 21.5, "received_at": 15, "interval_ms": None}
     state = {"actuator": "led", "state": "ON", "since": 20, "unit": None}
     assert heard(snapshot, None) == [
@@ -132,6 +142,66 @@ def test_an_event_on_the_wire_is_one_line_of_json_whatever_the_names_hold() -> N
         "received_at": 2,
         "interval_ms": None,
     }
+
+
+KITCHEN = Command(
+    "5b0e",
+    "kitchen",
+    "led",
+    "ON",
+    "published",
+    "anna",
+    "192.0.2.7",
+    5,
+    60_005,
+    (Step("queued", 5, "Asked for by anna."), Step("published", 9, "The broker has it.")),
+)
+
+
+def test_a_command_is_told_with_its_steps_and_without_who_asked() -> None:
+    snapshot = with_commands(after(StatusChange("kitchen", True, 1)), [KITCHEN], 0)
+    ((name, identity, data),) = heard(snapshot, 1)
+    assert (name, identity) == ("command", "1764000000000-2")
+    assert data == {
+        "id": "5b0e",
+        "device": "kitchen",
+        "actuator": "led",
+        "state": "ON",
+        "status": "published",
+        "made_at": 5,
+        "deadline_at": 60_005,
+        "steps": [
+            {"status": "queued", "at": 5, "evidence": ""},
+            {"status": "published", "at": 9, "evidence": "The broker has it."},
+        ],
+    }
+    assert [name for name, _, _ in heard(snapshot, None)] == ["presence", "command"]
+    assert ids(snapshot, None) == ["1764000000000-0", "1764000000000-2"]
+    assert heard(snapshot, 2) == []
+
+
+def test_who_cancelled_a_command_is_not_told() -> None:
+    step = Step("cancelled", 9, "anna asked for something else; this one had not gone out.")
+    cancelled = replace(KITCHEN, status="cancelled", steps=(KITCHEN.steps[0], step))
+    assert b"anna" not in b"".join(flush(with_commands(EMPTY, [cancelled], 0), None))
+
+
+def test_only_commands_are_an_id_each_and_the_whole_state() -> None:
+    snapshot = with_commands(EMPTY, [KITCHEN, replace(KITCHEN, id="9c1d")], 0)
+    assert ids(snapshot, None) == ["1764000000000-0", "1764000000000-1"]
+    assert ids(with_commands(EMPTY, [KITCHEN], 0), None) == ["1764000000000-0", "1764000000000-1"]
+
+
+def test_who_knows_a_device_that_was_deleted_begins_anew() -> None:
+    snapshot = without(after(temperature("a", 1, 1.0), temperature("b", 1, 1.0)), {"a": 100})
+    assert snapshot.version == 3
+    for since in (1, 2):
+        assert [(name, data["device"]) for name, _, data in heard(snapshot, since)] == [
+            ("presence", "b"),
+            ("reading", "b"),
+        ]
+        assert ids(snapshot, since) == ["1764000000000-0", "1764000000000-3"]
+    assert heard(snapshot, 3) == []
 
 
 def test_the_end_says_why() -> None:

@@ -25,9 +25,19 @@ WHO: Final = {
     "GET /export.xlsx": "reader",
     "GET /devices/": "reader",
     "GET /devices/{device:path}/": "reader",
+    "POST /devices/": "admin",
+    "PATCH /devices/{device:path}/": "admin",
+    "DELETE /devices/{device:path}/": "admin",
     "POST /devices/{device:path}/token/": "admin",
     "DELETE /devices/{device:path}/token/": "admin",
     "GET /series/": "reader",
+    "GET /led_status/": "reader",
+    "POST /led_status/": "device",
+    "GET /led_control/": "device",
+    "POST /led_control/": "device or operator's key",
+    "POST /led_controlT/": "operator's jwt",
+    "GET /commands/": "user or device",
+    "GET /commands/{command_id}/": "user or device",
     "GET /live/": "reader",
     "GET /health/": "open",
     "GET /metrics": "admin",
@@ -57,7 +67,7 @@ WHO: Final = {
 }
 
 #: These say that nothing is stored here: a place has no worker.
-NOT_STARTED: Final = ("GET /health/", "POST /dht22_db/")
+NOT_STARTED: Final = ("GET /health/", "POST /dht22_db/", "POST /led_status/")
 
 LETS_IN: Final[dict[str, Callable[[str], bool]]] = {
     "open": lambda _: True,
@@ -66,6 +76,9 @@ LETS_IN: Final[dict[str, Callable[[str], bool]]] = {
     "user": lambda caller: caller not in ("nobody", "device"),
     "login": lambda caller: caller.startswith(("session", "jwt")),
     "operator": lambda caller: caller.endswith(("operator", "admin")),
+    "operator's jwt": lambda caller: caller in ("jwt operator", "jwt admin"),
+    "device or operator's key": lambda caller: caller in ("device", "key operator", "key admin"),
+    "user or device": lambda caller: caller != "nobody",
     "admin": lambda caller: caller.endswith("admin"),
     "device": lambda caller: caller == "device",
 }
@@ -122,7 +135,7 @@ def test_the_openapi_document_says_the_same(client: TestClient) -> None:
             expected: list[dict[str, list[str]]] | None = None if who == "open" else [{"bearer": []}, {"cookie": []}]
             if who == "reader" or path == "/metrics":
                 expected = [*(expected or []), {}]
-            elif who == "device":
+            elif who in ("device", "device or operator's key", "operator's jwt"):
                 expected = [{"bearer": []}]
             assert operation.get("security") == expected, path
             if expected is not None:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from api import feed as feed_module
-from api.feed import FLUSH_S, Feed, Feeds
-from ingest.snapshot import Board, ReadingChange, Snapshot, apply
+from api.feed import CONTROL_S, FLUSH_S, Feed, Feeds
+from db.commands import Command, Step
+from ingest.snapshot import Board, ReadingChange, Snapshot, StateChange, apply
+from ingest.standing import with_commands
 
 
 def change(board: Board, value: float) -> None:
@@ -58,6 +60,33 @@ def test_a_change_after_a_quiet_time_goes_out_at_once_and_the_next_at_the_pace(b
     assert feed.pause(10.0 + FLUSH_S / 2) == FLUSH_S / 2
     assert feed.since(2, 10.0 + FLUSH_S)[0] == 3
     assert not feed.is_behind
+
+
+@pytest.mark.parametrize(
+    "urgent",
+    [
+        StateChange("a", "led", "ON", 5),
+        Command("5b0e", "a", "led", "ON", "queued", "anna", "", 5, 6, (Step("queued", 5, ""),)),
+    ],
+    ids=["state", "command"],
+)
+def test_what_somebody_may_be_waiting_for_goes_out_sooner(board: Board, urgent: StateChange | Command) -> None:
+    feed = Feed(board)
+    change(board, 2.0)
+    feed.since(1, 10.0)
+    change(board, 3.0)
+    assert feed.pause(10.0) == FLUSH_S
+    if isinstance(urgent, Command):
+        board.swap(with_commands(board.current, [urgent], 0))
+    else:
+        board.swap(apply(board.current, [urgent]))
+    assert feed.pause(10.0) == pytest.approx(CONTROL_S)
+    assert feed.since(2, 10.0 + CONTROL_S / 2) == (2, ())
+    version, parts = feed.since(2, 10.0 + CONTROL_S + 1e-6)
+    assert version == 4
+    assert b"event: reading" in b"".join(parts)
+    change(board, 4.0)
+    assert feed.pause(10.0 + CONTROL_S) > CONTROL_S, "readings keep their pace"
 
 
 def test_a_client_that_is_ahead_of_the_pace_waits_for_it(board: Board) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from api import live
+from api import feed, live
 from api.live import Bell
-from ingest.snapshot import ReadingChange, StatusChange
+from db.commands import Command, Step
+from ingest.snapshot import ReadingChange, StateChange, StatusChange
+from ingest.standing import with_commands
 from tests.api.server import Place, Served
 
 
@@ -68,6 +70,7 @@ def test_a_stream_begins_with_the_whole_state_and_goes_on_with_changes(here: Pla
         assert (presence.name, presence.id) == ("presence", id_of(here, 0))
         assert presence.data == {
             "device": "kitchen",
+            "presence": "online",
             "online": True,
             "last_seen": 1_000,
             "model": None,
@@ -138,6 +141,22 @@ def test_what_changes_fast_goes_out_together(here: Place, served: Served) -> Non
             if event.name == "reading" and event.data is not None:
                 values.append(event.data["value"])
         assert len(values) < 25
+
+
+def test_a_command_does_not_wait_for_the_pace_of_readings(
+    here: Place, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "FLUSH_S", 60.0)
+    command = Command("5b0e", "a", "led", "ON", "queued", "anna", "", 5, 6, (Step("queued", 5, ""),))
+    with listening(served) as heard:
+        here.change(temperature("a", 1.0))  # the next one would go out a minute later
+        while next(heard).name != "reading":
+            pass
+        here.change(temperature("a", 2.0, 2_000))
+        here.board.update(lambda current: with_commands(current, [command], 0))
+        assert [next(heard).name for _ in range(2)] == ["reading", "command"]
+        here.change(StateChange("a", "led", "ON", 3_000))
+        assert next(heard).name == "state"
 
 
 def test_a_quiet_stream_says_that_it_is_still_here(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import text
 
@@ -14,6 +15,7 @@ from db.dead_letters import DeadLetter
 from db.workers import Worker as WorkerRow
 from ingest.archive import HistorySettings
 from ingest.broker_watch import BrokerWatch, watching
+from ingest.command_sender import CommandSender
 from ingest.dialects import topics
 from ingest.health import Account, Health
 from ingest.keeper import SUFFIX
@@ -24,9 +26,12 @@ from ingest.snapshot import Board, Snapshot
 from ingest.subscriber import Mqtt5Subscriber, Subscriber, SubscriberSettings
 from ingest.upkeep import UpkeepSettings
 from ingest.vitals import Vitals, now_ms
+from ingest.worker import sending
 from settings import mask_password, parse_mqtt_url
 from tests.parts.eventually import eventually
 
+#: Of the audit log.
+KEY = b"k" * 32
 #: (device, metric, ts, value)
 Row = tuple[str, str, int, float]
 
@@ -54,6 +59,8 @@ class Worker:
         lease_s: float = 10.0,
         dead_after_s: float = 3600.0,
         history: HistorySettings | None = None,
+        commands: bool = False,
+        mqtt: Literal["auto", "5", "3.1.1"] = "auto",
     ) -> None:
         self.name = name or f"worker-{root}"
         self.database = engine.create(database_url, timeout_s=timeout_s, lock_wait_s=lock_wait_s)
@@ -95,11 +102,13 @@ class Worker:
                     dead_after_s=dead_after_s,
                     history=history or HistorySettings(),
                 ),
+                audit_key=KEY,
             ),
             self.board,
             self.vitals,
             reports=subscriber(second) if group else None,
             watch=self.watch,
+            sender=CommandSender(sending(connection), mqtt) if commands else None,
         )
 
     @property

@@ -84,6 +84,30 @@ def test_old_is_visible(script: Page, changes: dict[str, Any], seconds: int, kin
 
 
 @pytest.mark.parametrize(
+    ("presence", "seconds", "kind", "text"),
+    [
+        ("online", 400, "online", "6 min ago"),
+        ("late", 17, "late", "17 s ago, usually every 5 s"),
+        ("offline", 3, "silent", "Silent since 14:02"),
+        ("unknown", 90, "unknown", "Last heard 1 min ago"),
+    ],
+)
+def test_what_the_server_says_of_presence_counts(
+    script: Page, presence: str, seconds: int, kind: str, text: str
+) -> None:
+    standing = script.evaluate(
+        """([data, now]) => {
+          const house = new House();
+          house.takeData(data);
+          return standingOf(house.devices.get("kitchen"), now, "Europe/Berlin");
+        }""",
+        [house(device(presence=presence)), HEARD + seconds * 1000],
+    )
+
+    assert standing == {"kind": kind, "text": text}
+
+
+@pytest.mark.parametrize(
     ("per_minute", "seconds", "foot", "title"),
     [
         (24.0, 3, "3 s ago \N{MIDDLE DOT} 24/min", "24 readings a minute"),

@@ -54,9 +54,9 @@ def logged_in(server: Server, pages: Pages, name: str, path: str = "/account") -
 @pytest.mark.parametrize(
     ("name", "links"),
     [
-        ("the-viewer", ["Live", "History", "System"]),
-        ("the-operator", ["Live", "History", "System"]),
-        ("the-admin", ["Live", "History", "Users", "Audit", "Import", "System"]),
+        ("the-viewer", ["Live", "History", "Control", "Devices", "System"]),
+        ("the-operator", ["Live", "History", "Control", "Devices", "System"]),
+        ("the-admin", ["Live", "History", "Control", "Devices", "Users", "Audit", "Import", "System"]),
     ],
 )
 def test_each_role_logs_in_at_the_page_it_wanted_and_sees_its_own(

@@ -117,6 +117,39 @@ def test_history_shows_the_first_device_and_names_the_zone(running: Runtime) -> 
     assert "Times are those of UTC" in text_of(app)
 
 
+def test_control_without_actuators_tells_how_one_makes_itself_known(running: Runtime) -> None:
+    app = opened("control")
+
+    assert not app.exception
+    assert "Nothing to control yet" in text_of(app)
+    line = app.code[0].value
+    assert line.startswith(f"mosquitto_pub -h 127.0.0.1 -p {running.device_address.port} ")
+    subprocess.run(["bash", "-c", line], check=True, timeout=5)
+    eventually(lambda: "kitchen" in running.board.current.devices)
+    assert not app.run().exception
+    assert "Nothing to control yet" not in text_of(app)
+
+
+def test_devices_without_devices_tells_how_to_connect_one(running: Runtime) -> None:
+    app = opened("devices")
+
+    assert not app.exception
+    assert "No device has reported yet" in text_of(app)
+    assert app.code[0].value.startswith(f"mosquitto_pub -h 127.0.0.1 -p {running.device_address.port} ")
+
+
+def test_history_shows_what_was_switched(running: Runtime) -> None:
+    for state in ("ON", "OFF"):
+        publish(running, "iot/kitchen/led/state", state)
+        publish(running, "iot/kitchen/telemetry", '{"x": 1}')
+    eventually(lambda: running.health().account.messages.stored == 4)
+
+    app = opened("history")
+
+    assert not app.exception
+    assert "What was switched" in text_of(app)
+
+
 def test_system_when_all_is_well_and_nothing_has_come(running: Runtime) -> None:
     app = opened("system")
 
@@ -177,7 +210,7 @@ def test_a_database_that_goes_away_leaves_the_cards_and_takes_no_page(
     get_runtime.clear()
 
 
-@pytest.mark.parametrize("page", ["live", "history", "system"])
+@pytest.mark.parametrize("page", ["live", "history", "control", "devices", "system"])
 def test_parts_that_are_away_are_a_calm_word_and_no_traceback(without_parts: Runtime, page: str) -> None:
     eventually(lambda: without_parts.health().database.problem is not None)
 

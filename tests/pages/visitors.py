@@ -16,21 +16,21 @@ from tests.parts.server import Server
 COOKIE: Final = "sm_session"
 
 
-def doors_of(server: Server) -> Doors:
-    """The doors of this server, seen by another process: same database, same secret."""
-    return doors_at(server.data_dir)
+def doors_of(server: Server, database_url: str | None = None) -> Doors:
+    """The doors of this server, seen by another process: same database, SQLite if none is named, and same secret."""
+    return doors_at(server.data_dir, database_url)
 
 
-def doors_at(directory: Path) -> Doors:
-    """Doors on the SQLite database and the secret in this folder."""
+def doors_at(directory: Path, database_url: str | None = None) -> Doors:
+    """Doors on this database, else the SQLite one in this folder, with the secret that lies there."""
     secret = (directory / "secret_key").read_bytes().strip()
-    return make_doors(engine.create(f"sqlite:///{directory}/monitor.db"), secret=secret)
+    return make_doors(engine.create(database_url or f"sqlite:///{directory}/monitor.db"), secret=secret)
 
 
-def settle(server: Server) -> Doors:
+def settle(server: Server, database_url: str | None = None) -> Doors:
     """Wait for a new server's database, and make a user of each role, named after it."""
     eventually(lambda: server.get("/api/health/").status_code == 200)
-    doors = doors_of(server)
+    doors = doors_of(server, database_url)
     eventually(doors.users)  # the first admin, whom the server makes by itself
     for role in ROLES:
         add_user(doors, f"the-{role}", role)

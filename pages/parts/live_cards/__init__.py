@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,13 +10,18 @@ from typing import Any, Final
 import msgspec
 import streamlit as st
 
+from ingest.presence import Presence
 from ingest.series import Bin, SeriesNow
 from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
+from pages.parts.places import Named
 
 _HERE: Final = Path(__file__).parent
 #: Put together in this order; a component's script is one module and can't import others.
-_SCRIPTS: Final = ("format.js", "standing.js", "house.js", "sparkline.js", "stream.js", "card.js", "cards.js")
-_STYLES: Final = (_HERE.parent / "shapes.css", _HERE / "cards.css")
+_SHARED: Final = ("format.js", "dom.js", "standing.js", "house.js", "stream.js")
+_SCRIPTS: Final = ("sparkline.js", "card.js", "cards.js")
+#: What another component needs that shows devices and follows the stream.
+SHARED_SCRIPTS: Final = tuple(_HERE / name for name in _SHARED)
+SHARED_STYLES: Final = (_HERE.parent / "shapes.css", _HERE / "cards.css")
 _KEY: Final = "live_cards"
 
 
@@ -41,6 +47,9 @@ class _Metric:
 @dataclass(frozen=True, slots=True)
 class _Device:
     device: str
+    title: str | None
+    area: str | None
+    presence: Presence
     online: bool | None
     last_seen: int
     model: str | None
@@ -52,14 +61,16 @@ class _Device:
 
 def script() -> str:
     """The component's script: one JavaScript module."""
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    paths = (*SHARED_SCRIPTS, *(_HERE / name for name in _SCRIPTS))
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
-def data_of(snapshot: Snapshot, chosen: str | None, now: int, zone: str) -> dict[str, Any]:
+def data_of(snapshot: Snapshot, names: Mapping[str, Named], chosen: str | None, now: int, zone: str) -> dict[str, Any]:
     """What the component is painted from, in the words of /api/live/'s events, with 15 minutes of bins each.
 
     Args:
         snapshot: What is so now.
+        names: How devices are shown, by their own names.
         chosen: The device whose card is marked.
         now: This machine's clock, UTC ms; the browser reckons ages by it.
         zone: Time zone for clocks and dates.
@@ -70,13 +81,19 @@ def data_of(snapshot: Snapshot, chosen: str | None, now: int, zone: str) -> dict
         "now": now,
         "chosen": chosen,
         "zone": zone,
-        "devices": msgspec.to_builtins([_device(device) for device in snapshot.devices.values()]),
+        "hidden": [name for name, one in names.items() if one.hidden],
+        "devices": msgspec.to_builtins(
+            [_device(device, names.get(device.name, Named())) for device in snapshot.devices.values()]
+        ),
     }
 
 
-def _device(device: DeviceNow) -> _Device:
+def _device(device: DeviceNow, named: Named) -> _Device:
     return _Device(
         device.name,
+        named.title,
+        named.area,
+        device.presence,
         device.online,
         device.last_seen,
         device.model,
@@ -116,5 +133,5 @@ def _nothing() -> None:
 
 
 def _component() -> Any:
-    css = "\n".join(path.read_text(encoding="utf-8") for path in _STYLES)
+    css = "\n".join(path.read_text(encoding="utf-8") for path in SHARED_STYLES)
     return st.components.v2.component(_KEY, css=css, js=script())

@@ -1,20 +1,7 @@
-// One device as a card. Names and units go in as text, never as markup. Needs format.js, standing.js, sparkline.js.
+// One device as a card. Names and units go in as text, never as markup. Needs dom.js, format.js, standing.js, sparkline.js.
 
 const SHOWN_METRICS = 4;
 const SVG = "http://www.w3.org/2000/svg";
-
-/** An element with a class and a text. */
-function make(tag, name, text) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
-/** Write only what is different, so that nothing moves or is read out for nothing. */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
 
 class Card {
   constructor(device, onChosen) {
@@ -24,10 +11,11 @@ class Card {
     this.element = make("li", "card");
     const head = make("div", "head");
     const heading = make("h3", "name");
-    this.button = make("button", "", device.name);
+    this.button = make("button", "", titleOf(device));
     this.button.type = "button";
     this.button.addEventListener("click", () => onChosen(device.name));
     heading.append(this.button);
+    this.place = make("p", "place");
     this.standing = make("span", "standing");
     this.word = make("span", "word");
     this.standing.append(make("span", "shape"), this.word);
@@ -41,11 +29,14 @@ class Card {
     heard.append(this.fresh, this.rate);
     this.actuators = make("span", "actuators");
     foot.append(heard, this.actuators);
-    this.element.append(head, this.body, this.more, foot);
+    this.element.append(head, this.place, this.body, this.more, foot);
   }
 
   /** Show what changed in the device. */
   paint(now, zone, colours) {
+    write(this.button, titleOf(this.device));
+    if (this.button.title !== this.device.name) this.button.title = this.device.name;
+    write(this.place, this.device.area ?? "");
     const names = [...this.device.metrics.keys()].sort();
     const shown = names.slice(0, SHOWN_METRICS);
     for (const [name, row] of this.metrics) {
@@ -172,13 +163,4 @@ class MetricRow {
     write(this.note, !told && late ? formatAge(this.metric.received_at, now, zone) : "");
     if (Math.abs(now - this.drawnAt) > BIN_MS / 2) this.draw(now);
   }
-}
-
-/** "on", "off", "40 %", or that it never told. */
-function stateWord(actuator) {
-  if (actuator.state === null) return "unknown";
-  if (actuator.state === "ON" || actuator.state === "OFF") return actuator.state.toLowerCase();
-  const number = Number(actuator.state);
-  const text = actuator.state.trim() === "" || !Number.isFinite(number) ? actuator.state : formatNumber(number, decimalsFor([number]));
-  return actuator.unit ? `${text} ${actuator.unit}` : text;
 }

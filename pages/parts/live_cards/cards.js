@@ -1,7 +1,9 @@
 // All devices as cards: painted from the page's data at once, moved by the event stream from then on.
 
 const TOOLS_FROM = 9;
-const KINDS = ["online", "late", "silent"];
+const KINDS = ["online", "late", "silent", "unknown"];
+// In the order "silent and late first".
+const RANKS = { silent: 0, late: 1, unknown: 2, online: 3 };
 const LIVE_PATH = "api/live/";
 const CHART_ANCHOR = "last-hour";
 // Tells the page's style sheet that a word of ours says already what Streamlit's dialog would.
@@ -49,12 +51,12 @@ class Cards {
     this.tools = make("div", "tools");
     this.tools.hidden = true;
     this.search = make("input", "search");
-    Object.assign(this.search, { type: "search", placeholder: "Search devices", autocomplete: "off", spellcheck: false });
+    Object.assign(this.search, { type: "search", placeholder: "Search devices and places", autocomplete: "off", spellcheck: false });
     this.search.setAttribute("aria-label", "Search devices");
     this.search.addEventListener("input", () => this.arrange());
     this.sort = make("select", "sort");
     this.sort.setAttribute("aria-label", "Sort devices");
-    for (const [value, label] of [["name", "By name"], ["trouble", "Silent and late first"]]) {
+    for (const [value, label] of [["name", "By name"], ["place", "By place"], ["trouble", "Silent and late first"]]) {
       const option = make("option", "", label);
       option.value = value;
       this.sort.append(option);
@@ -127,12 +129,13 @@ class Cards {
 
   paint() {
     for (const [name, card] of this.cards) {
-      if (this.house.devices.get(name) !== card.device) {
+      if (this.house.devices.get(name) !== card.device || this.house.hidden.has(name)) {
         card.element.remove();
         this.cards.delete(name);
       }
     }
-    for (const [name, device] of this.house.devices) {
+    for (const device of this.house.shown) {
+      const { name } = device;
       if (!this.cards.has(name)) this.cards.set(name, new Card(device, (chosen) => this.choose(chosen)));
       if (device.changed) this.cards.get(name).paint(this.now, this.zone, this.colours);
       device.changed = false;
@@ -142,7 +145,7 @@ class Cards {
   }
 
   tick() {
-    const counted = { online: 0, late: 0, silent: 0 };
+    const counted = { online: 0, late: 0, silent: 0, unknown: 0 };
     const news = [];
     for (const [name, card] of this.cards) {
       const before = card.kind;
@@ -154,6 +157,7 @@ class Cards {
     for (const kind of KINDS) {
       write(this.count[kind], `${counted[kind]} ${kind}`);
       this.count[kind].parentElement.classList.toggle("zero", counted[kind] === 0);
+      this.count[kind].parentElement.hidden = kind === "unknown" && counted[kind] === 0;
     }
     this.announced = new Map([...this.cards].map(([name, card]) => [name, card.kind]));
     if (news.length > 0) this.say(news.length > 3 ? `${news.length} devices changed` : news.join(", "));
@@ -164,10 +168,11 @@ class Cards {
   arrange() {
     this.tools.hidden = this.cards.size < TOOLS_FROM;
     const wanted = this.tools.hidden ? "" : this.search.value.trim().toLowerCase();
-    const rank = (card) => (this.sort.value === "trouble" ? -KINDS.indexOf(card.kind) : 0);
+    const rank = (card) => (this.sort.value === "trouble" ? RANKS[card.kind] : 0);
+    const byPlace = this.sort.value === "place" ? ({ device: one }, { device: other }) => compareAreas(one.area, other.area) : () => 0;
     const shown = [...this.cards.values()]
-      .filter((card) => card.device.name.toLowerCase().includes(wanted))
-      .sort((one, other) => rank(one) - rank(other) || one.device.name.localeCompare(other.device.name, "en", { numeric: true }));
+      .filter((card) => fits(card.device, wanted))
+      .sort((one, other) => rank(one) - rank(other) || byPlace(one, other) || byTitle(one.device, other.device));
     const key = shown.map((card) => card.device.name).join("\n");
     if (key === this.arranged) return;
     this.arranged = key;
@@ -201,6 +206,15 @@ class Cards {
     document.removeEventListener("visibilitychange", this.onWake);
     this.root.remove();
   }
+}
+
+function byTitle(one, other) {
+  return titleOf(one).localeCompare(titleOf(other), "en", { numeric: true }) || (one.name < other.name ? -1 : 1);
+}
+
+/** Devices of which nobody said where they stand come last. */
+function compareAreas(one, other) {
+  return (one === null) - (other === null) || (one ?? "").localeCompare(other ?? "", "en", { numeric: true });
 }
 
 /** Bring the chart into sight, unless a good part of it is. */

@@ -2,10 +2,14 @@
 
 const BIN_MS = 15000;
 const BINS = 60;
+// Commands that are remembered; a page asks for no more.
+const COMMANDS_KEPT = 200;
 
 class House {
   constructor() {
     this.devices = new Map();
+    this.commands = new Map();
+    this.hidden = new Set(); // names of devices that are not shown; only the page knows them
     this.version = 0;
     this.startedAt = 0;
     this.whole = null; // names seen since a whole state began, null while changes come
@@ -16,14 +20,17 @@ class House {
     return `${this.startedAt}-${this.version}`;
   }
 
-  /** Take the page's data: {started_at, version, devices}. What the stream brought later stays. */
+  /** Take the page's data: {started_at, version, devices, commands}. What the stream brought later stays. */
   takeData(data) {
     const newer = data.started_at !== this.startedAt || data.version >= this.version;
+    this.hidden = new Set(data.hidden ?? []);
     for (const given of data.devices) {
-      this.takePresence(given);
+      if (newer || !this.devices.has(given.device)) this.takePresence(given);
+      Object.assign(this.deviceOf(given.device), { title: given.title ?? null, area: given.area ?? null });
       for (const metric of given.metrics) this.takeMetric(given.device, metric);
       for (const actuator of given.actuators) this.takeState({ device: given.device, ...actuator });
     }
+    for (const command of data.commands ?? []) this.takeCommand(command);
     if (!newer) return;
     const names = new Set(data.devices.map((given) => given.device));
     for (const name of [...this.devices.keys()]) if (!names.has(name)) this.devices.delete(name);
@@ -43,6 +50,7 @@ class House {
     if (kind === "presence") this.takePresence(body);
     else if (kind === "state") this.takeState(body);
     else if (kind === "reading") this.takeReading(body);
+    else if (kind === "command") this.takeCommand(body);
     if (match === null) return;
     [this.startedAt, this.version] = [Number(match[1]), version];
     if (version > 0) this.endWhole();
@@ -58,7 +66,7 @@ class House {
   takePresence(given) {
     const device = this.deviceOf(given.device);
     if (given.last_seen < device.last_seen) return;
-    Object.assign(device, { online: given.online, last_seen: given.last_seen });
+    Object.assign(device, { online: given.online, presence: given.presence, last_seen: given.last_seen });
     device.model = given.model ?? device.model;
     device.firmware = given.firmware ?? device.firmware;
     device.readings_per_minute = given.readings_per_minute ?? null;
@@ -68,8 +76,24 @@ class House {
     const device = this.deviceOf(given.device);
     const known = device.actuators.get(given.actuator);
     if (known === undefined || (given.since ?? 0) >= (known.since ?? 0)) {
-      device.actuators.set(given.actuator, { state: given.state, since: given.since, unit: given.unit });
+      const { device: _, actuator, ...told } = given;
+      device.actuators.set(actuator, { ...known, ...told });
     }
+  }
+
+  /** A command that has come as far as one that is known, or further. What an event leaves out stays as it was. */
+  takeCommand(given) {
+    const known = this.commands.get(given.id);
+    const newest = known !== undefined && known.steps.length > given.steps.length ? known : given;
+    this.commands.set(given.id, { ...known, ...newest, by: given.by ?? known?.by ?? null });
+    if (this.commands.size > COMMANDS_KEPT) this.commands.delete(this.newestCommands().at(-1).id);
+    const device = this.devices.get(given.device);
+    if (device !== undefined) device.changed = true;
+  }
+
+  /** All commands that are known, newest first. */
+  newestCommands() {
+    return [...this.commands.values()].sort((one, other) => other.made_at - one.made_at || (other.id < one.id ? -1 : 1));
   }
 
   takeReading(given) {
@@ -93,16 +117,31 @@ class House {
     device.changed = true;
   }
 
+  /** All devices that are to be seen. */
+  get shown() {
+    return [...this.devices.values()].filter((device) => !this.hidden.has(device.name));
+  }
+
   deviceOf(name) {
     let device = this.devices.get(name);
     if (device === undefined) {
-      device = { name, online: null, last_seen: 0, model: null, firmware: null, readings_per_minute: null,
+      device = { name, title: null, area: null, online: null, last_seen: 0, model: null, firmware: null, readings_per_minute: null,
         metrics: new Map(), actuators: new Map() };
       this.devices.set(name, device);
     }
     device.changed = true;
     return device;
   }
+}
+
+/** What a device is called where people read. */
+function titleOf(device) {
+  return device.title ?? device.name;
+}
+
+/** Whether what somebody searches for, in small letters, stands in a device's names or its place. */
+function fits(device, wanted) {
+  return `${titleOf(device)}\n${device.name}\n${device.area ?? ""}`.toLowerCase().includes(wanted);
 }
 
 /** Two histories of one series as one, in order of time: [start, low, high, last] a bin. */

@@ -1,4 +1,4 @@
-// Whether a device is online, late or silent, and how that is said. Pure. Needs format.js.
+// Whether a device is online, late, silent or unknown, and how that is said. Pure. Needs format.js.
 
 const LATE_AFTER_INTERVALS = 3;
 const SILENT_AFTER_INTERVALS = 20;
@@ -8,8 +8,30 @@ const INTERVAL_UNKNOWN_MS = 100000;
 // The worker stores in batches and the stream sends four times a second.
 const SLACK_MS = 1000;
 
-/** {kind: "online" | "late" | "silent", text: its freshness in words}. Times are UTC ms by the server's clock. */
+// What the server says of presence, as the pages call it: offline is silent.
+const KIND_OF = { online: "online", late: "late", offline: "silent", unknown: "unknown" };
+
+/**
+ * {kind: "online" | "late" | "silent" | "unknown", text: its freshness in words}. Times are UTC ms by the server's
+ * clock. The server says what kind it is, because it alone knows whether it listens; where it does not, silence does.
+ */
 function standingOf(device, now, zone) {
+  const told = KIND_OF[device.presence];
+  return told === undefined ? standingBySilence(device, now, zone) : standingAs(told, device, now, zone);
+}
+
+function standingAs(kind, device, now, zone) {
+  const heard = lastReading(device);
+  const at = Math.max(device.last_seen, heard === null ? 0 : heard.received_at);
+  if (kind === "silent") return { kind, text: silentSince(at, now, zone) };
+  if (kind === "unknown") return { kind, text: at > 0 ? `Last heard ${formatAge(at, now, zone)}` : "Never heard" };
+  if (heard === null) return { kind, text: "No readings yet" };
+  const ago = formatAge(heard.received_at, now, zone);
+  const usual = kind !== "late" || heard.interval_ms === null ? "" : `, usually every ${formatSpan(heard.interval_ms)}`;
+  return { kind, text: ago + usual };
+}
+
+function standingBySilence(device, now, zone) {
   const heard = lastReading(device);
   if (device.online === false) return { kind: "silent", text: silentSince(device.last_seen, now, zone) };
   if (heard === null) {

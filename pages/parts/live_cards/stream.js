@@ -4,7 +4,7 @@ const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15000;
 // A loss shorter than this is not worth a word.
 const UNNOTICED_MS = 1500;
-const STREAM_KINDS = ["presence", "reading", "state"];
+const STREAM_KINDS = ["presence", "reading", "state", "command"];
 
 class Stream {
   /** `on`: take(kind, id, body), up(awayMs), down(lostAt). `lastId()` says where to go on. */

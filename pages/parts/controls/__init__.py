@@ -1,0 +1,212 @@
+"""All actuators as cards, groups of them, and the last commands: a component that /api/live/ moves in the browser.
+
+A press comes back as data from the browser, and its answer goes there with the page's next data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import streamlit as st
+
+from db.commands import Command, Step
+from db.devices import Actuator
+from ingest.presence import Presence
+from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
+from pages.parts.live_cards import SHARED_SCRIPTS, SHARED_STYLES
+from pages.parts.places import Named
+
+_HERE: Final = Path(__file__).parent
+#: Put together in this order, after those that Live's cards have too; a component's script is one module.
+_SCRIPTS: Final = ("order.js", "actuator.js", "groups.js", "commands.js", "controls.js")
+_KEY: Final = "controls"
+#: Presses of one message at most: all actuators of a large place at once.
+_PRESSES: Final = 1_000
+
+
+class Press(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody pressed a button: `id` is the browser's own, so that a press that comes twice is asked once."""
+
+    id: Annotated[str, msgspec.Meta(min_length=16, max_length=40)]
+    device: Annotated[str, msgspec.Meta(min_length=1, max_length=191)]
+    actuator: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    order: Literal["ON", "OFF"] | float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a press: the id of its command, or a sentence about why there is none."""
+
+    press: str
+    command: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Actuator:
+    actuator: str
+    state: str | None
+    since: int | None
+    unit: str | None
+    minimum: float | None
+    maximum: float | None
+    step: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command as a browser may know it: not from which address it was asked."""
+
+    id: str
+    device: str
+    actuator: str
+    state: str
+    status: str
+    by: str
+    made_at: int
+    deadline_at: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    metric: str
+    unit: str | None
+    ts: int
+    value: float
+    received_at: int
+    interval_ms: int | None
+    bins: tuple[()] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    device: str
+    title: str | None
+    area: str | None
+    presence: Presence
+    online: bool | None
+    last_seen: int
+    model: str | None
+    firmware: str | None
+    readings_per_minute: float | None
+    metrics: list[_Metric]
+    actuators: list[_Actuator]
+
+
+def script() -> str:
+    """The component's script: one JavaScript module."""
+    paths = (*SHARED_SCRIPTS, *(_HERE / name for name in _SCRIPTS))
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def style() -> str:
+    """The component's style sheet."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in (*SHARED_STYLES, _HERE / "controls.css"))
+
+
+def presses_of(sent: Any) -> list[Press]:
+    """The presses that the browser sent, which may be anything: none if they are not what our script sends."""
+    try:
+        return msgspec.convert(sent, list[Press])[:_PRESSES]
+    except msgspec.ValidationError:
+        return []
+
+
+def data_of(  # noqa: PLR0913  # what the page knows, each by its name
+    snapshot: Snapshot,
+    actuators: Iterable[Actuator],
+    names: Mapping[str, Named],
+    commands: Sequence[Command] | None,
+    answers: Iterable[Answer],
+    *,
+    may: bool,
+    now: int,
+    zone: str,
+) -> dict[str, Any]:
+    """What the component is painted from, in the words of /api/live/'s events.
+
+    Args:
+        snapshot: What is so now.
+        actuators: What the database knows of actuators: their ranges.
+        names: How devices are shown, by their own names.
+        commands: The last ones; None where whoever looks may not see who asked for what.
+        answers: What became of the last presses.
+        may: Whether whoever looks may press.
+        now: This machine's clock, UTC ms; the browser reckons ages by it.
+        zone: Time zone for clocks and dates.
+    """
+    ranges = {(one.device, one.name): one for one in actuators}
+    shown = [
+        _device(device, names.get(device.name, Named()), ranges)
+        for device in snapshot.devices.values()
+        if device.actuators
+    ]
+    return {
+        "hidden": [name for name, one in names.items() if one.hidden],
+        "started_at": snapshot.started_at,
+        "version": snapshot.version,
+        "now": now,
+        "zone": zone,
+        "may": may,
+        "commands_shown": commands is not None,
+        "devices": msgspec.to_builtins(shown),
+        "commands": msgspec.to_builtins([_command(one) for one in commands or ()]),
+        "answers": msgspec.to_builtins(list(answers)),
+    }
+
+
+def _device(device: DeviceNow, named: Named, ranges: Mapping[tuple[str, str], Actuator]) -> _Device:
+    return _Device(
+        device.name,
+        named.title,
+        named.area,
+        device.presence,
+        device.online,
+        device.last_seen,
+        device.model,
+        device.firmware,
+        device.rate.per_minute,
+        [
+            _Metric(one.metric, one.unit, one.ts, one.value, one.received_at, one.interval_ms)
+            for one in device.metrics.values()
+        ],
+        [_actuator(one, ranges.get((device.name, one.name))) for one in device.actuators.values()],
+    )
+
+
+def _command(one: Command) -> _Command:
+    return _Command(
+        one.id, one.device, one.actuator, one.state, one.status, one.by, one.made_at, one.deadline_at, one.steps
+    )
+
+
+def _actuator(now: ActuatorNow, known: Actuator | None) -> _Actuator:
+    minimum, maximum, step = (known.minimum, known.maximum, known.step) if known is not None else (None, None, None)
+    return _Actuator(now.name, now.state, now.since, now.unit, minimum, maximum, step)
+
+
+def show_controls(data: dict[str, Any], take: Callable[[list[Press]], None]) -> None:
+    """Mount them. `take` is called with what was pressed, before the page runs again."""
+
+    def pressed() -> None:
+        take(presses_of(st.session_state[_KEY]["presses"]))
+
+    _component()(
+        key=_KEY,
+        data=data,
+        on_presses_change=pressed,
+        on_refresh_change=_nothing,  # the rerun itself brings new data
+    )
+
+
+def _nothing() -> None:
+    """A callback that a trigger must have."""
+
+
+def _component() -> Any:
+    return st.components.v2.component(_KEY, css=style(), js=script())
