@@ -15,10 +15,8 @@ from pages.parts.chosen_series import Choice, choose
 from pages.parts.clock import now_ms
 from pages.parts.connect import show_how_to_connect
 from pages.parts.format import moment, span, things
+from pages.parts.history_address import current_view, go, go_to
 from pages.parts.history_bar import (
-    current_view,
-    go,
-    go_to,
     reset,
     show_presets,
     show_range,
@@ -93,7 +91,7 @@ def show_states(scene: Scene) -> None:
     chart = bands(rows, scene.shown, scene.zone, scene.paint, now_ms())
     if chart is not None:
         st.markdown("**What was switched**")
-        st.altair_chart(chart, width="stretch", key="history states")
+        st.vega_lite_chart(chart.whole, width="stretch", key="history states")
         if (more := sum(not row.frame.empty for row in rows) - MOST_BANDS) > 0:
             st.html(dim(f"{things(more, 'more actuator')} not drawn here: choose fewer devices."))
 

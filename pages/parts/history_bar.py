@@ -17,9 +17,10 @@ import streamlit as st
 from pages.parts.chosen_series import Choice
 from pages.parts.clock import display_zone, now_ms
 from pages.parts.format import at, things
+from pages.parts.history_address import current_view, go, go_to
 from pages.parts.notes import note_html
 from pages.parts.periods import MOVING, PRESETS, Period, moved, period_words, wall, widened
-from pages.parts.view import View, from_query, to_query
+from pages.parts.view import View
 from pages.parts.words import markdown
 
 _EARLIEST: Final = datetime(1900, 1, 1)  # noqa: DTZ001  # the widget knows clocks without a zone alone
@@ -29,21 +30,6 @@ _NARROWEST_MS: Final = 100
 _LEAST_DRAGGED: Final = 0.005
 _EPOCH: Final = "history zooms"
 _REFUSED: Final = "history range refused"
-
-
-def current_view() -> View:
-    """The view that the address asks for."""
-    return from_query({name: st.query_params.get_all(name) for name in st.query_params})
-
-
-def go(view: View) -> None:
-    """Change the address."""
-    st.query_params.from_dict(to_query(view))
-
-
-def go_to(shown: Period) -> None:
-    """Show a period of its own."""
-    go(replace(current_view(), whole=shown, zoom=None))
 
 
 def zone_of(view: View) -> ZoneInfo:

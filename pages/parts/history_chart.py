@@ -23,6 +23,7 @@ from pages.parts.time_ticks import axis_zone, ticks
 
 #: Readings in a panel up to which each has its point.
 _POINTS_SHOWN: Final = 150
+_DOT: Final = 18.0
 _HEIGHT: Final = 300
 _HEIGHT_OF_MANY: Final = 200
 
@@ -108,14 +109,22 @@ def frame_of(one: Drawn, source: Range, shift: int = 0) -> pd.DataFrame:
 def _datasets(group: Sequence[Drawn]) -> dict[str, pd.DataFrame]:
     """What the panel's layers show, by the names that its look has for them."""
     rows = pd.concat([frame_of(one, one.range) for one in group], ignore_index=True)
-    every = len(rows) <= _POINTS_SHOWN
-    found = {"lines": rows, "dots": rows if every else rows[rows["lone"]].reset_index(drop=True)}
+    found = {"lines": rows, "dots": _dots(rows)}
     before = [frame_of(one, one.before, one.shift) for one in group if one.before is not None]
     if before:
         found["before"] = pd.concat(before, ignore_index=True)
     if specs.has_names(len(group)):
         found["names"] = _names(rows)
     return found
+
+
+def _dots(rows: pd.DataFrame) -> pd.DataFrame:
+    """Few points all have their dot, of many those that no line leads to: `size` in square px.
+
+    Where there is none, one has no size: of no rows at all Vega would say on the console that it can't tell their ends.
+    """
+    dots = rows if len(rows) <= _POINTS_SHOWN else rows[rows["lone"]]
+    return (dots.assign(size=_DOT) if len(dots) else rows.head(1).assign(size=0.0)).reset_index(drop=True)
 
 
 def _names(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from db.ranges import Statistics
 from pages.parts.chosen_series import Choice, Shown
 from pages.parts.clock import now_ms
 from pages.parts.format import count, things
-from pages.parts.history_bar import bound, current_view, go
+from pages.parts.history_address import current_view, go
+from pages.parts.history_bar import bound
 from pages.parts.history_export import FORMATS, buttons, curl_line, export_path
 from pages.parts.history_patterns import distribution, week
 from pages.parts.history_read import last_readings, statistics_of

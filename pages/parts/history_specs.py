@@ -92,7 +92,9 @@ def panel(look: PanelLook) -> str:
     layers = [
         base.mark_area(opacity=0.25, clip=True).encode(y=alt.Y("lo:Q", scale=scale), y2="hi:Q"),
         base.mark_line(strokeWidth=1.5, clip=True).encode(y=y, strokeDash=dash).add_params(_drag()),
-        _named("dots").mark_circle(size=18, opacity=1, clip=True, aria=False).encode(x=x, y=y, color=colour),
+        _named("dots")
+        .mark_circle(opacity=1, clip=True, aria=False)
+        .encode(x=x, y=y, color=colour, size=alt.Size("size:Q", scale=None, legend=None)),
         *_frame(x),
     ]
     if look.compared:
@@ -173,6 +175,31 @@ def distribution(label: str, unit: str, colour: str) -> str:
     return _written(chart.properties(height=_PATTERN_HEIGHT, description=described))
 
 
+@lru_cache(maxsize=_KEPT)
+def bands(labels: tuple[str, ...], height: int, ink: str) -> str:
+    """What was switched. Datasets: bands (rectangles, counted in rows from below), names."""
+    plain: dict[str, Any] = {"labels": False, "ticks": False, "title": None, "grid": False, "domain": False}
+    x = alt.X("ts:Q", scale=_time_scale(), axis=alt.Axis(**plain))
+    # As wide at the left as the charts above, so that the same time lies under the same time.
+    axis = alt.Axis(**plain, minExtent=44, maxExtent=72)
+    y = alt.Y("base:Q", scale=alt.Scale(domain=[0, len(labels)], nice=False), axis=axis)
+    tooltip = [
+        alt.Tooltip("label:N", title="actuator"),
+        alt.Tooltip("state:N", title="state"),
+        alt.Tooltip("at:N", title="from"),
+        alt.Tooltip("lasted:N", title="for"),
+    ]
+    bars = _named("bands").mark_rect(color=ink, opacity=0.55, clip=True)
+    told = _named("names").mark_text(align="left", baseline="bottom", dx=2, fontSize=12, color=ink)
+    layers = [
+        bars.encode(x=x, x2="end:Q", y=y, y2="top:Q", tooltip=tooltip),
+        told.encode(x=x, y=y, text="label:N"),
+        *_frame(x),
+    ]
+    described = f"What {', '.join(labels)} did over the same time."
+    return _written(alt.LayerChart(layer=layers).properties(height=height, description=described))
+
+
 def _named(dataset: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(name=dataset))
 
@@ -192,8 +219,13 @@ def _time_axis(title: str | None) -> alt.X:
         labelBound=True,
         grid=False,
     )
+    return alt.X("ts:Q", scale=_time_scale(), axis=axis)
+
+
+def _time_scale() -> alt.Scale:
+    """From edge to edge."""
     ends = {"domainMin": alt.ExprRef(f"data('{EDGES}')[0].ts"), "domainMax": alt.ExprRef(f"data('{EDGES}')[0].to")}
-    return alt.X("ts:Q", scale=alt.Scale(nice=False, zero=False, **ends), axis=axis)
+    return alt.Scale(nice=False, zero=False, **ends)
 
 
 def _frame(x: alt.X) -> list[alt.Chart]:

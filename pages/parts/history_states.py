@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 
-import altair as alt
 import pandas as pd
 
+from pages.parts import history_specs as specs
 from pages.parts.format import at, decimals_for, number, span
-from pages.parts.history_specs import Paint
+from pages.parts.history_chart import time_frame
+from pages.parts.history_specs import Paint, Spec
 from pages.parts.periods import Period
 
 #: Rows that are drawn.
@@ -51,44 +52,21 @@ class Band:
     maximum: float | None = None
 
 
-def bands(found: Sequence[Band], period: Period, zone: tzinfo, paint: Paint, now: int) -> alt.LayerChart | None:
+def bands(found: Sequence[Band], period: Period, zone: tzinfo, paint: Paint, now: int) -> Spec | None:
     """The chart of those that are known to have done anything in this period, None if there is none. `now`: UTC ms."""
     drawn = drawn_of(found)
     if not drawn:
         return None
-    rows = rectangles(drawn, period, zone, now)
+    told = tuple(band.label for band in drawn)
     names = pd.DataFrame(
         {
             "ts": float(period.start),
             "base": [place + _HIGH + 0.08 for place in range(len(drawn))],
-            "label": [band.label for band in reversed(drawn)],
+            "label": told[::-1],
         }
     )
-    plain = alt.Axis(labels=False, ticks=False, title=None, grid=False, domain=False)
-    x = alt.X("ts:Q", scale=alt.Scale(domain=[period.start, period.end], nice=False, zero=False), axis=plain)
-    # As wide at the left as the charts above, so that the same time lies under the same time.
-    axis = alt.Axis(labels=False, ticks=False, title=None, grid=False, domain=False, minExtent=44, maxExtent=72)
-    y = alt.Y("base:Q", scale=alt.Scale(domain=[0, len(drawn)], nice=False), axis=axis)
-    bars = (
-        alt.Chart(rows)
-        .mark_rect(color=paint.ink, opacity=0.55, clip=True)
-        .encode(
-            x=x,
-            x2="end:Q",
-            y=y,
-            y2="top:Q",
-            tooltip=[
-                alt.Tooltip("label:N", title="actuator"),
-                alt.Tooltip("state:N", title="state"),
-                alt.Tooltip("at:N", title="from"),
-                alt.Tooltip("lasted:N", title="for"),
-            ],
-        )
-    )
-    told = alt.Chart(names).mark_text(align="left", baseline="bottom", dx=2, fontSize=12, color=paint.ink)
-    layers = [bars, told.encode(x=x, y=y, text="label:N")]
-    described = f"What {', '.join(band.label for band in drawn)} did over the same time."
-    return alt.LayerChart(layer=layers).properties(height=_ROW * len(drawn), description=described)
+    data = {"bands": rectangles(drawn, period, zone, now), "names": names, **time_frame(period, zone)}
+    return Spec(specs.bands(told, _ROW * len(drawn), paint.ink), data)
 
 
 def drawn_of(found: Sequence[Band]) -> list[Band]:

@@ -99,6 +99,18 @@ def test_a_chart_that_moves_on_or_fills_is_the_same_chart_with_other_readings() 
     assert [{**chart, "datasets": None} for chart in (one, other)] == [{**empty, "datasets": None}] * 2
 
 
+def test_few_readings_have_a_dot_each_and_of_many_those_that_stand_alone() -> None:
+    many = [(minute, 1, 21.0, 21.0, 21.0, 0) for minute in range(200)]
+    alone = [*many, (300, 1, 22.0, 22.0, 22.0, 1)]
+    few, all_joined, with_one = (
+        spec([Drawn(shown(), read(shown(), *rows))])[0]["datasets"]["dots"] for rows in (ROWS, many, alone)
+    )
+
+    assert few["size"].tolist() == [18, 18, 18]
+    assert all_joined["size"].tolist() == [0]
+    assert (with_one["size"].tolist(), with_one["mean"].tolist()) == ([18], [22.0])
+
+
 def test_the_unit_stands_on_the_axis() -> None:
     (chart,) = spec([Drawn(shown(), read(shown(), *ROWS))])
 

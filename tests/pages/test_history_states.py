@@ -94,4 +94,4 @@ def test_the_chart_is_one_that_vega_takes() -> None:
     chart = bands([band((0, "ON", 1))], PERIOD, ZONE, PAINT, START + HOUR)
 
     assert chart is not None
-    assert chart.to_dict()["description"] == "What led did over the same time."
+    assert chart.whole["description"] == "What led did over the same time."
