@@ -108,6 +108,7 @@ def running(server: MariaDB, devices: int, *, off: bool = False) -> Iterator[tup
             if off:
                 worker.start()
             with web, Devices(broker.port, devices) as answering:
+                web.process.wait_until(lambda: web.get("/api/health/").status_code == 200)
                 web.process.wait_until(lambda: "as admin with" in web.output())
                 web.process.wait_until(lambda: _knows(web, devices))
                 yield web, url, broker.port, answering
