@@ -17,9 +17,6 @@ from ingest.snapshot import DeviceNow, Snapshot
 #: slower beside a busy worker, who takes up to five milliseconds at each turn that it is given.
 SLICE: Final = 500
 
-#: The evidence of these steps says who asked.
-_NAMING: Final = ("queued", "cancelled")
-
 #: Why a stream ends.
 Reason = Literal["stopping", "login"]
 
@@ -65,7 +62,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """A step of a command: when (UTC ms), and by what it is known, where that names nobody."""
+    """A step of a command: when (UTC ms), and by what it is known, which names nobody."""
 
     status: CommandStatus
     at: int
@@ -150,7 +147,7 @@ def _command(command: commands.Command) -> Command:
         command.status,
         command.made_at,
         command.deadline_at,
-        [Step(one.status, one.at, "" if one.status in _NAMING else one.evidence) for one in command.steps],
+        [Step(one.status, one.at, one.evidence) for one in command.steps],
     )
 
 

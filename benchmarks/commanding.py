@@ -68,14 +68,6 @@ def admin(web: Server) -> Asker:
     return Asker(web.url, Asker(web.url).ask("POST", "/token/", login)["access"])
 
 
-def _can_log_in(web: Server) -> bool:
-    try:
-        admin(web)
-    except RuntimeError:
-        return False
-    return True
-
-
 def key(by: Asker, name: str) -> str:
     """A new API key of theirs."""
     return str(by.ask("POST", "/keys/", {"name": name}, 201)["key"])
@@ -116,7 +108,8 @@ def running(server: MariaDB, devices: int, *, off: bool = False) -> Iterator[tup
             if off:
                 worker.start()
             with web, Devices(broker.port, devices) as answering:
-                web.process.wait_until(lambda: _can_log_in(web))
+                web.process.wait_until(lambda: web.get("/api/health/").status_code == 200)
+                web.process.wait_until(lambda: "as admin with" in web.output())
                 web.process.wait_until(lambda: _knows(web, devices))
                 yield web, url, broker.port, answering
         finally:

@@ -34,7 +34,7 @@ class House:
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> httpx2.Response:
         by = self.headers if headers is None else headers
-        return httpx2.request(method, f"{self.server.url}/api{path}", headers=by, timeout=30, trust_env=False, **more)
+        return httpx2.request(method, f"{self.server.url}/api{path}", headers=by, timeout=60, trust_env=False, **more)
 
     def order(self, state: Any, device: str = DEVICE, led: str = "led") -> str:
         answer = self.ask("POST", "/led_controlT/", json={"device": device, "led": led, "state": state})
@@ -42,7 +42,7 @@ class House:
         found: str = answer.json()["id"]
         return found
 
-    def outcome(self, command_id: str, wait: int = 5) -> dict[str, Any]:
+    def outcome(self, command_id: str, wait: int = 25) -> dict[str, Any]:
         answer = self.ask("GET", f"/commands/{command_id}/?wait={wait}")
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
@@ -145,7 +145,7 @@ def test_a_board_that_polls_is_given_it_and_confirms(
         report = {"led": "led", "state": "ON", "id": command_id}
         assert place.ask("POST", "/led_status/", board, json=report).status_code == 202
         told = place.outcome(command_id)
-        assert [step["status"] for step in told["steps"]] == ["queued", "published", "confirmed"]
+        assert list(dict.fromkeys(step["status"] for step in told["steps"])) == ["queued", "published", "confirmed"]
         assert place.reported("shed") == "ON"
 
 

@@ -18,7 +18,8 @@ PASSWORD = "seven green bottles"
 
 
 def admin(server: Server) -> dict[str, str]:
-    """An admin's access token, once there is one."""
+    """An admin's access token, once there is one: wrong tries before that would soon be made to wait."""
+    eventually(lambda: "as admin with" in server.output(), what="the first admin")
 
     def ask() -> dict[str, str] | None:
         login = {"username": "admin", "password": PASSWORD}
