@@ -31,6 +31,7 @@ from db import commands, passwords
 from db import engine as database
 from db.commands import Command
 from db.doors import Actor, Doors
+from db.size_watch import SizeWatch
 from ingest import heap
 from ingest.follower import Follower, FollowerSettings
 from ingest.health import Health
@@ -97,6 +98,7 @@ class Runtime:
     doors: Doors
     board: Board
     http_readings: HttpReadings
+    sizes: SizeWatch
     device_address: MqttAddress
     stopping: threading.Event
     _worker: Worker
@@ -161,6 +163,7 @@ class Runtime:
         if self._porter is not None:
             self._porter.join(_PORTER_S)  # a database that is frozen may hold it
         self.doors.close()
+        self.sizes.close()
         self.engine.dispose()
         self._lock.close()
 
@@ -286,7 +289,8 @@ def start_runtime(settings: Settings) -> Runtime:
     taking = make_http_readings(settings, engine, board, vitals, worker.nudge_commands)
     heap.settle()
     sys.setswitchinterval(_TURN_S)
-    runtime = Runtime(settings, engine, doors, board, taking, device_address, threading.Event(), worker, embedded, lock)
+    sizes, stopping = SizeWatch(engine), threading.Event()
+    runtime = Runtime(settings, engine, doors, board, taking, sizes, device_address, stopping, worker, embedded, lock)
     runtime.start()
     return runtime
 

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from api.auth import ADMIN, HERE, who
 from api.current import TheRuntime
+from db.sizes import Sizes
 from ingest.health import Account, Health
 from ingest.snapshot import Snapshot
 
@@ -34,9 +35,9 @@ _PREFIX: Final = "smartmonitor"
     },
 )
 def show_metrics(runtime: TheRuntime, request: Request) -> Response:
-    """The account, connections, threads, devices by state, dead letters, this process."""
+    """The account, connections, threads, devices by state, dead letters, sizes, this process."""
     registry = CollectorRegistry()
-    registry.register(_Worker(runtime.health(), runtime.board.current))
+    registry.register(_Worker(runtime.health(), runtime.board.current, runtime.sizes.current()))
     ProcessCollector(registry=registry)
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), media_type=media_type, headers={"Cache-Control": "no-store"})
@@ -45,8 +46,8 @@ def show_metrics(runtime: TheRuntime, request: Request) -> Response:
 class _Worker(Collector):
     """One scrape: metrics of one moment. None has a label a device, of which there may be thousands."""
 
-    def __init__(self, health: Health, board: Snapshot) -> None:
-        self._health, self._board = health, board
+    def __init__(self, health: Health, board: Snapshot, sizes: Sizes | None) -> None:
+        self._health, self._board, self._sizes = health, board, sizes
 
     def collect(self) -> Iterator[Metric]:
         """All of them, in a fixed order."""
@@ -66,6 +67,8 @@ class _Worker(Collector):
         removed = CounterMetricFamily(f"{_PREFIX}_dead_letters_removed", "Had to leave for newer ones.")
         removed.add_metric([], health.dead_letters.removed)
         yield removed
+        if self._sizes is not None:  # the first scrape has it looked for, and does not wait
+            yield from _storage(self._sizes)
 
 
 def _account(account: Account) -> Iterator[Metric]:
@@ -104,6 +107,18 @@ def _devices(board: Snapshot) -> Metric:
     for state, count in counts.items():
         family.add_metric([state], count)
     return family
+
+
+def _storage(sizes: Sizes) -> Iterator[Metric]:
+    family = GaugeMetricFamily(
+        f"{_PREFIX}_database_bytes", "Taken by each table with its indexes, within the last minutes.", labels=["table"]
+    )
+    for table in sizes.tables:
+        family.add_metric([table.name], table.taken)
+    yield family
+    yield _gauge("database_readings", "Readings that are kept.", sizes.kept)
+    if sizes.disk_free is not None:
+        yield _gauge("database_disk_free_bytes", "Free on the disk of the database.", sizes.disk_free)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -15,7 +15,19 @@ from benchmarks.options import Options
 from benchmarks.tables import Table
 
 #: Module by name; each has `run(options) -> list[Table]`. In the order of docs/benchmarks.md.
-NAMES: Final = ("stages", "ingest", "latency", "growth", "memory", "snapshot", "live", "tokens", "history", "control")
+NAMES: Final = (
+    "stages",
+    "ingest",
+    "latency",
+    "growth",
+    "memory",
+    "snapshot",
+    "live",
+    "tokens",
+    "history",
+    "history_page",
+    "control",
+)
 #: Runnable threads over the last minute above which somebody else is at work.
 _QUIET: Final = 0.5
 

@@ -1,7 +1,8 @@
 """History: charts of any length, raw frames, exports, and what sealing costs and saves. MariaDB and SQLite.
 
-One series has ten years at 5 s, sealed; its last year lies as rows in a database of its own, which is what the others
-read. `--full` seals 100 devices x 2 metrics x 29 days beside it: 100 million readings.
+One series has ten years at 5 s, sealed but for the last two days, as a server has them; its last year lies as rows in a
+database of its own, which is what the others read. `--full` has 100 devices x 2 metrics x 29 days beside it: 100
+million readings.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import multiprocessing
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from functools import partial
@@ -20,19 +21,24 @@ from typing import Final
 import pandas as pd
 from sqlalchemy import text
 
-from benchmarks import parts
-from benchmarks.history_data import END_MS, FIVE_S, Store, days, fill_rows, fill_sealed, lite, size, store
+from benchmarks import history_work, parts
+from benchmarks.history_data import END_MS, FIVE_S, Store, fill, fill_rows, lite, size, store
 from benchmarks.options import Options
 from benchmarks.tables import Table, count, percentile, spread
-from db import chunks, history, ranges, sealing
 from db import engine as database
+from db import history, ranges
 from db.devices import Series
 from db.export_job import ExportJob
 from db.exports import Plan
 from db.packing import DAY_MS, HOUR_MS
-from db.readings import insert_new
 
-_SPANS: Final = (("1 hour", HOUR_MS), ("1 day", DAY_MS), ("30 days", 30 * DAY_MS), ("1 year", 365 * DAY_MS))
+_SPANS: Final = (
+    ("1 hour", HOUR_MS),
+    ("1 day", DAY_MS),
+    ("2 days", 2 * DAY_MS),
+    ("30 days", 30 * DAY_MS),
+    ("1 year", 365 * DAY_MS),
+)
 _TEN_YEARS: Final = ("10 years", 3_650 * DAY_MS)
 _POINTS: Final = 1_000
 #: At least how many times GROUP BY over rows.
@@ -47,14 +53,13 @@ def run(options: Options) -> list[Table]:
         for name, new in (("MariaDB", server.fresh_database), ("SQLite", _files(directory))):
             print(f"  {name}: filling", file=sys.stderr)
             sealed, plain = store(new(), 202 if options.full else 2), store(new(), 1)
-            years = 30 if options.quick else 3_650
-            fill_sealed(sealed, sealed.series[0], years, FIVE_S)
+            fill(sealed, 30 if options.quick else 3_650, FIVE_S, sealed.series[:1])
             fill_rows(plain, plain.series[0], 2 if options.quick else 365, FIVE_S)
             if options.full:
-                for series in sealed.series[2:]:
-                    fill_sealed(sealed, series, 29, FIVE_S)
+                fill(sealed, 29, FIVE_S, sealed.series[2:])
             tables += [_charts(sealed, plain, options), _frames(sealed, plain, options), _csv(sealed, plain, directory)]
-            tables += [_bytes(new, name, options), _sealing(new, name, options)]
+            tables.append(_bytes(new, name, options))
+            tables += history_work.run(new, name, options, directory)
             sealed.engine.dispose()
             plain.engine.dispose()
     return tables
@@ -66,7 +71,7 @@ def _files(directory: Path) -> Callable[[], str]:
 
 
 def _charts(sealed: Store, plain: Store, options: Options) -> Table:
-    spans = _SPANS[:2] if options.quick else (*_SPANS, _TEN_YEARS)
+    spans = _SPANS[:3] if options.quick else (*_SPANS, _TEN_YEARS)
     times = 3 if options.quick else 40
     rows: list[tuple[str, ...]] = []
     series, other = sealed.series[0], plain.series[0]
@@ -223,59 +228,12 @@ def _bytes(new: Callable[[], str], product: str, options: Options) -> Table:
         number = 3 if options.quick else usual
         empty = size(sealed)
         total = sum(fill_rows(sealed, series, number, step_ms) for series in sealed.series)
-        _seal(sealed)
+        history_work.seal(sealed)
         as_rows = sum(fill_rows(plain, series, min(number, 60), step_ms) for series in plain.series)
         ours = (size(sealed) - empty) / total
         rows.append((name, count(total), f"{ours:.1f}", most, f"{(size(plain) - empty) / as_rows:.1f}"))
     columns = ("a reading each", "readings", "bytes a reading", "at most", "as rows")
     return Table(f"What a reading takes, {product}", columns, tuple(rows), ("All resolutions and indexes included.",))
-
-
-def _sealing(new: Callable[[], str], product: str, options: Options) -> Table:
-    [(start, points)] = days(1, 1_000)
-    packing = _times(5, lambda: chunks.make(1, start, start + DAY_MS, points))
-    filled = store(new(), 8)
-    total = sum(fill_rows(filled, series, 1 if options.quick else 20, FIVE_S) for series in filled.series)
-    began = time.monotonic()
-    _seal(filled)
-    took = time.monotonic() - began
-    busy = store(new(), 8)
-    for series in busy.series:
-        fill_rows(busy, series, 1 if options.quick else 20, FIVE_S)
-    alone = _written_a_second(busy, 1.0 if options.quick else 5.0, END_MS + DAY_MS)
-    sealer = threading.Thread(target=_seal, args=(busy,))
-    sealer.start()
-    meanwhile = _written_a_second(busy, 1.0 if options.quick else 5.0, END_MS + 100 * DAY_MS)
-    sealer.join()
-    least = "80,000" if product == "MariaDB" else "150,000"
-    rows = (
-        ("packing, readings/s", count(len(points) / percentile(packing, 50) * 1e3), "1,000,000"),
-        ("rows to chunks, readings/s", count(total / took), least),
-        ("rows written meanwhile, share of the rate before", f"{meanwhile / alone:.2f}", "0.8"),
-    )
-    return Table(f"Sealing, {product}", ("what", "here", "at least"), rows)
-
-
-def _seal(store_: Store) -> None:
-    sealer = sealing.Sealer("bench", "iot")
-    for step in sealing.steps(store_.engine, lambda: database.writing(store_.engine), sealer, END_MS):
-        assert step.problem is None, step.problem
-
-
-def _written_a_second(store_: Store, seconds: float, ts: int) -> float:
-    """Rows a second of new readings from `ts` (UTC ms) on, a thousand a transaction."""
-    began, total = time.monotonic(), 0
-    while time.monotonic() - began < seconds:
-        ts += 1_000
-        total += _batch(store_, ts)
-    return total / (time.monotonic() - began)
-
-
-def _batch(store_: Store, ts: int) -> int:
-    ids: Sequence[int] = [series.id for series in store_.series]
-    rows = [(ids[n % len(ids)], ts + n, 20 + n % 10 / 10) for n in range(1_000)]
-    with database.writing(store_.engine) as connection:
-        return insert_new(connection, rows)
 
 
 @contextmanager
@@ -299,7 +257,7 @@ def _keep_writing(url: str, series: tuple[Series, ...], ready: threading.Event, 
     while not stop.is_set():
         began = time.monotonic()
         ts += 1_000
-        _batch(other, ts)
+        history_work.write(other, ts)
         ready.set()
         stop.wait(time.monotonic() - began)
 

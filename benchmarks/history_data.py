@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from benchmarks import parts, telemetry
-from db import chunks, devices, hours, migrations
+from db import devices, folding, migrations
 from db import engine as database
+from db.chunks import MOST
 from db.devices import Series
 from db.engine import Engine
-from db.packing import DAY_MS, HOUR_MS, Points, fold
-from db.readings import insert_new
+from db.packing import DAY_MS, Points
+from db.readings import Row, insert_new
+from db.schema import late
+from db.sealing import pack_days, put_days
 
+#: Days at the end that are rows while a server runs.
+OPEN_DAYS: Final = 2
+_DAYS_AT_ONCE: Final = 60
+_ROWS_AT_ONCE: Final = 100_000
 #: 2025-11-25, a midnight.
 END_MS: Final = 1_764_028_800_000
 FIVE_S: Final = 5_000
@@ -62,24 +71,44 @@ def days(number: int, step_ms: int, seed: int = 0) -> Iterator[tuple[int, Points
 
 
 def fill_rows(store_: Store, series: Series, number: int, step_ms: int) -> int:
-    """Readings as rows. Returns how many."""
+    """Readings as rows, none of them folded. Returns how many."""
     total = 0
-    for _, points in days(number, step_ms, series.id):
-        rows = [(series.id, ts, v) for ts, v in zip(points.ts.tolist(), points.value.tolist(), strict=True)]
-        with database.writing(store_.engine) as connection:
-            total += insert_new(connection, rows)
-    return total
-
-
-def fill_sealed(store_: Store, series: Series, number: int, step_ms: int) -> int:
-    """Readings as chunks and hours, as sealing makes them of days. Returns how many."""
-    total = 0
+    rows: list[Row] = []
     for start, points in days(number, step_ms, series.id):
-        with database.writing(store_.engine) as connection:
-            chunks.store(connection, [chunks.make(series.id, start, start + DAY_MS, points)])
-            hours.replace(connection, series.id, start, start + DAY_MS, fold(points.ts, points.value, HOUR_MS))
-        total += len(points)
+        rows += zip(repeat(series.id), points.ts.tolist(), points.value.tolist(), strict=False)
+        if len(rows) >= _ROWS_AT_ONCE or start + DAY_MS == END_MS:
+            with database.writing(store_.engine) as connection:
+                total += insert_new(connection, rows)
+                connection.execute(delete(late))  # they came a year late, and nothing of them was folded before
+            rows = []
     return total
+
+
+def fill_sealed(store_: Store, series: Series, number: int, step_ms: int, but: int = 0) -> int:
+    """Readings as sealing makes them of days, chunks and hours, a good many in a transaction. Returns how many.
+
+    `but`: so many of the last days are left out.
+    """
+    total = 0
+    each = islice(days(number, step_ms, series.id), number - but)
+    while some := list(islice(each, _DAYS_AT_ONCE)):
+        whole = [pack_days(series.id, start, start + DAY_MS, points, MOST) for start, points in some]
+        with database.writing(store_.engine) as connection:
+            for one in whole:
+                put_days(connection, one)
+        total += sum(len(points) for _, points in some)
+    return total
+
+
+def fill(store_: Store, number: int, step_ms: int, which: Sequence[Series]) -> None:
+    """So many days as they are while a server runs: sealed, but for the last two, of which hours that are over are
+    folded.
+    """
+    for series in which:
+        fill_sealed(store_, series, number, step_ms, OPEN_DAYS)
+        fill_rows(store_, series, OPEN_DAYS, step_ms)
+    for _ in folding.steps(store_.engine, partial(database.writing, store_.engine), END_MS):
+        pass
 
 
 def size(store_: Store) -> int:

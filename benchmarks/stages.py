@@ -25,7 +25,7 @@ from benchmarks.tables import Table
 from db import devices, migrations, readings
 from db import engine as database
 from ingest.dialects import native
-from ingest.dialects.decoded import Decoded
+from ingest.dialects.decoded import Decoded, count_readings
 from ingest.ledger import Ledger
 from ingest.message import Message
 from ingest.placement import Ids, place
@@ -129,7 +129,7 @@ def _decode(messages: Sequence[Message]) -> list[Decoded]:
 
 
 def _account(ledger: Ledger, decoded: Sequence[Decoded], outcome: Outcome) -> None:
-    ledger.hold(len(decoded), sum(one.readings for one in decoded))
+    ledger.hold(len(decoded), count_readings(decoded))
     now = now_ms()
     ledger.settle(outcome.tally, now, now)
 
@@ -194,7 +194,7 @@ class _Store:
         for stage in ("INSERT readings", "other statements", "COMMIT", "begin, ping, rollback"):
             times.note(f"store: {stage}", *driver.found.get(stage, (0.0, 0.0)))
         ids = self._ids()
-        placed = times.measure("store: place", lambda: place(decoded, ids, {}, {}, None))
+        placed = times.measure("store: place", lambda: place(decoded, ids, {}, lambda _device, _metric: None, None))
         with _DriverWatch(pass_on=False) as away, database.writing(self.engine) as connection:
             times.measure("store: text", lambda: readings.insert_new(connection, placed.rows))
         wall, cpu = away.found.get("INSERT readings", (0.0, 0.0))

@@ -1,4 +1,4 @@
-"""Verifying: every chunk against its own sums, its minutes and `hours`."""
+"""Verifying: every chunk against its own sums, its minutes and `hours`, and later hours against their rows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from db import chunks as sealed
-from db import hours
+from db import hours, late
 from db.chunks import Chunk, DamagedChunk, sums
 from db.engine import Engine, snapshot
-from db.packing import HOUR_MS, MINUTE_MS, Buckets, Points, fold, joined_points
+from db.folded_rows import folded
+from db.packing import DAY_MS, HOUR_MS, MINUTE_MS, Buckets, Points, fold, joined_points, without
 from db.schema import chunks
 from db.schema import hours as hours_table
+from db.terminal import clock
 
 #: Sums agree within so much of the sum of all sizes.
 _CLOSE: Final = 1e-9
+#: Of hours that are not sealed yet.
+_OPEN_MS: Final = 31 * DAY_MS
 #: Stretches that one snapshot is read for.
 _AT_ONCE: Final = 20
 
@@ -45,6 +49,7 @@ def checks(engine: Engine, series_ids: Sequence[int]) -> Iterator[Checked]:
             after = found[-1].until if found else None
         with snapshot(engine) as connection:
             yield from _surplus(connection, series_id)
+        yield from _open_hours(engine, series_id)
 
 
 def count(connection: Connection, series_ids: Sequence[int] | None = None) -> int:
@@ -124,7 +129,41 @@ def _size(points: Points) -> float:
 def _surplus(connection: Connection, series_id: int) -> Iterator[Checked]:
     """Hours of which no chunk tells."""
     told = connection.scalar(select(func.sum(chunks.c.n)).where(chunks.c.series_id == series_id)) or 0
-    held = connection.scalar(select(func.sum(hours_table.c.n)).where(hours_table.c.series_id == series_id)) or 0
+    mine = hours_table.c.series_id == series_id, hours_table.c.ts < sealed.sealed_until(connection, series_id)
+    held = connection.scalar(select(func.sum(hours_table.c.n)).where(*mine)) or 0
     if held > told:
         problem = f"series {series_id}: the table hours counts {held} readings, its chunks hold {told}"
         yield Checked(series_id, 0, 0, 0, [problem])
+
+
+def _open_hours(engine: Engine, series_id: int) -> Iterator[Checked]:
+    """Hours from the last chunk's end on against their rows, but for those that are to be folded again."""
+    start = 0
+    while True:
+        with snapshot(engine) as connection:
+            border = -(-sealed.sealed_until(connection, series_id) // HOUR_MS) * HOUR_MS
+            first = hours.first(connection, series_id, max(start, border))
+            if first is None:
+                return
+            last = hours.last(connection, series_id, first + _OPEN_MS) or first
+            # Also where there are readings and no hour: up to the last hour, all are folded.
+            begin, end = max(start, border), last + HOUR_MS
+            stored, rows = (
+                hours.between(connection, series_id, begin, end),
+                folded(connection, series_id, begin, end, HOUR_MS),
+            )
+            for from_, to in late.between(connection, series_id, begin, end):
+                stored, rows = without(stored, from_, to), without(rows, from_, to)
+        if not _same(stored, rows):
+            begin = max(begin, min([first, *rows.ts[:1].tolist()]))
+            text = f"series {series_id}: its hours from {clock(begin)} to {clock(end)} are not what its rows give"
+            yield Checked(series_id, end, 0, 0, [text])
+        start = end
+
+
+def _same(stored: Buckets, rows: Buckets) -> bool:
+    if not all(np.array_equal(getattr(stored, name), getattr(rows, name)) for name in ("ts", "n", "lo", "hi")):
+        return False
+    with np.errstate(over="ignore"):
+        size = np.maximum(np.abs(rows.lo), np.abs(rows.hi)) * rows.n
+        return bool((np.abs(stored.total - rows.total) <= _CLOSE * size).all())

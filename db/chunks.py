@@ -39,7 +39,7 @@ MOST: Final = 100_000
 SLOW: Final = 4_000
 MONTH_MS: Final = 31 * DAY_MS
 #: Readings a minute from which on its minutes are worth their bytes.
-_WORTH: Final = 4
+WORTH: Final = 4
 #: Distances of readings from which the usual one is taken.
 _HABIT: Final = 100
 
@@ -102,7 +102,7 @@ class Chunk:
 def make(series_id: int, start: int, until: int, points: Points) -> Chunk:
     """A chunk of these readings, of which there is at least one; all lie between `start` and `until`."""
     minutes = fold(points.ts, points.value, MINUTE_MS)
-    packed = pack_buckets(minutes) if len(points) >= _WORTH * len(minutes) else None
+    packed = pack_buckets(minutes) if len(points) >= WORTH * len(minutes) else None
     raw = pack(points)
     return Chunk(
         series_id,
@@ -216,6 +216,12 @@ def next_start(connection: Connection, series_id: int, ts: int) -> int | None:
     query = select(func.min(chunks.c.start)).where(chunks.c.series_id == series_id, chunks.c.start > ts)
     start: int | None = connection.scalar(query)
     return start
+
+
+def end_before(connection: Connection, series_id: int, start: int) -> int:
+    """Where the last chunk that begins before `start` ends, UTC ms; 0 if there is none."""
+    query = select(chunks.c.until).where(chunks.c.series_id == series_id, chunks.c.start < start)
+    return connection.scalar(query.order_by(chunks.c.start.desc()).limit(1)) or 0
 
 
 def sealed_until(connection: Connection, series_id: int) -> int:

@@ -289,9 +289,9 @@ def _ensure_actuator(connection: Connection, device_id: int, name: str) -> None:
 def store_boots(connection: Connection, boots: Mapping[int, tuple[str, int]]) -> None:
     """Remember for devices that send no `boot` the label we gave their present start, and its last number."""
     if boots:
-        rows = [{"of": device_id, "label": label, "number": seq} for device_id, (label, seq) in sorted(boots.items())]
+        rows = [{"of": device_id, "start": label, "number": seq} for device_id, (label, seq) in sorted(boots.items())]
         statement = update(devices).where(devices.c.id == bindparam("of"))
-        connection.execute(statement.values(boot=bindparam("label"), boot_seq=bindparam("number")), rows)
+        connection.execute(statement.values(boot=bindparam("start"), boot_seq=bindparam("number")), rows)
 
 
 def store_last_seen(connection: Connection, seen: Mapping[int, int]) -> None:

@@ -45,6 +45,8 @@ _REFUSALS: Final = frozenset({1644, 3819, 4025})
 _DISK_TROUBLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 #: Key in a connection's `info`: bytes of the largest statement its server takes. SQLite has no such limit.
 LARGEST_PACKET: Final = "largest_packet"
+#: Bytes of many values that a server may hand over as one text.
+CONCATENATED: Final = 1 << 26
 #: Bytes of a packet beside a statement's rows.
 _PACKET_ROOM: Final = 1_000
 #: A connection that committed no longer ago is taken to be alive, in seconds.
@@ -119,7 +121,7 @@ def _connect_args(timeout_s: float, lock_wait_s: int) -> dict[str, Any]:
         "read_timeout": timeout_s,
         "write_timeout": timeout_s,
         "init_command": "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-        f"innodb_lock_wait_timeout = {lock_wait_s:d}",
+        f"innodb_lock_wait_timeout = {lock_wait_s:d}, group_concat_max_len = {CONCATENATED:d}",
     }
 
 

@@ -1,21 +1,24 @@
 """What is stored of a series, wherever it lies: in chunks, in hours, in rows. Times are UTC ms.
 
 Ask with a connection in one snapshot (`db.engine.snapshot`): sealing moves readings from rows into chunks meanwhile.
-Rows from the end of the last chunk on are those that were not sealed yet. Rows before it came late; nearly always there
-are none. They count unless the chunk there has a reading of that ts.
+Rows from the end of the last chunk on are those that were not sealed yet; their hours that are over are folded
+(`db.folding`), but for those that are named in `late`. Rows before it came late; nearly always there are none. They
+count unless the chunk there has a reading of that ts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
-from db import chunks
-from db import hours as sealed_hours
+from db import chunks, late, open_minutes
+from db import hours as stored_hours
 from db.chunks import Chunk, DamagedChunk, sealed_until, usual_interval
+from db.folded_rows import folded, has_sums
 from db.packing import (
     DAY_MS,
     HOUR_MS,
@@ -32,11 +35,11 @@ from db.packing import (
     part,
     refold,
     refold_evenly,
+    without,
 )
 from db.readings import Key, existing, last_points, points_between
 from db.schema import chunks as chunks_table
 from db.schema import readings
-from db.statements import plain_rows
 
 __all__ = [
     "DAY_MS",
@@ -47,6 +50,7 @@ __all__ = [
     "Points",
     "extent",
     "fold",
+    "holds",
     "hours",
     "interval",
     "last",
@@ -54,14 +58,11 @@ __all__ = [
     "raw",
     "raw_pieces",
     "refold",
+    "refold_evenly",
     "spans",
     "values_at",
 ]
 
-_FOLDED: Final = text(
-    "SELECT ts - ts % :width AS bucket, COUNT(*), MIN(value), MAX(value), SUM(value) FROM readings "
-    "WHERE series_id = :series_id AND ts >= :start AND ts < :end GROUP BY bucket ORDER BY bucket"
-)
 #: Readings in a piece.
 _PIECE: Final = 100_000
 #: Readings whose distances tell the usual one.
@@ -87,11 +88,13 @@ def raw(connection: Connection, series_id: int, start: int, end: int) -> Points:
 def minutes(connection: Connection, series_id: int, start: int, end: int) -> Buckets:
     """Minutes that hold readings, in [start, end), both on a whole minute. Raises DamagedChunk."""
     open_from = sealed_until(connection, series_id)
-    if start >= open_from:
-        return _folded_rows(connection, series_id, start, end, MINUTE_MS)
-    there = chunks.between(connection, series_id, start, end, raw=False)
-    parts = _minutes_of(connection, series_id, there)
-    return _together(connection, series_id, start, end, open_from, parts, MINUTE_MS)
+    parts: list[Buckets] = []
+    if start < open_from:
+        there = chunks.between(connection, series_id, start, end, raw=False)
+        parts += _minutes_of(connection, series_id, there)
+        parts.append(_folded_late(connection, series_id, start, min(end, open_from), MINUTE_MS))
+    parts += _open_minutes(connection, series_id, max(start, open_from), end)
+    return _cut(parts, start, end, MINUTE_MS)
 
 
 def hours(connection: Connection, series_id: int, start: int, end: int) -> Buckets:
@@ -100,10 +103,16 @@ def hours(connection: Connection, series_id: int, start: int, end: int) -> Bucke
     They reach back further than readings do, where RETENTION_RAW_DAYS is set. Raises DamagedChunk.
     """
     open_from = sealed_until(connection, series_id)
-    if start >= open_from:
-        return _folded_rows(connection, series_id, start, end, HOUR_MS)
-    parts = [sealed_hours.between(connection, series_id, start, min(end, -(-open_from // HOUR_MS) * HOUR_MS))]
-    return _together(connection, series_id, start, end, open_from, parts, HOUR_MS)
+    stored = stored_hours.between(connection, series_id, start, end)
+    border = -(-open_from // HOUR_MS) * HOUR_MS
+    sealed = int(np.searchsorted(stored.ts, border))
+    parts = [part(stored, slice(0, sealed))]
+    if start < open_from:
+        parts.append(_folded_late(connection, series_id, start, min(end, open_from), HOUR_MS))
+        if open_from < min(end, border):
+            parts.append(folded(connection, series_id, open_from, min(end, border), HOUR_MS))
+    parts += _open_hours(connection, series_id, max(start, border), end, part(stored, slice(sealed, None)))
+    return _cut(parts, start, end, HOUR_MS)
 
 
 def spans(connection: Connection, series_id: int, edges: Ints) -> Buckets:
@@ -116,13 +125,18 @@ def spans(connection: Connection, series_id: int, edges: Ints) -> Buckets:
         return no_buckets()
     start, end = int(edges[0]), int(edges[-1])
     open_from = sealed_until(connection, series_id)
-    sealed_to = min(end, -(-open_from // HOUR_MS) * HOUR_MS)
-    parts = list(sealed_hours.added_up(connection, series_id, edges, sealed_to)) if start < sealed_to else []
-    late = _late(connection, series_id, start, min(end, open_from)) if start < open_from else no_points()
-    parts.append(fold(late.ts, late.value, HOUR_MS))
-    if end > open_from:
-        parts.append(_folded_rows(connection, series_id, max(start, open_from), end, HOUR_MS))
-    if not all(_has_sums(one) for one in parts):
+    border = -(-open_from // HOUR_MS) * HOUR_MS
+    last_hour = stored_hours.last(connection, series_id, end)
+    known_to = min(end, max(border, 0 if last_hour is None else last_hour + HOUR_MS))
+    if late.between(connection, series_id, max(start, border), known_to):
+        return refold(hours(connection, series_id, start, end), edges)
+    parts = list(stored_hours.added_up(connection, series_id, edges, known_to)) if start < known_to else []
+    if start < open_from:
+        parts.append(_folded_late(connection, series_id, start, min(end, open_from), HOUR_MS))
+    for first, after in ((open_from, border), (known_to, end)):
+        if max(start, first) < min(end, after):
+            parts.append(folded(connection, series_id, max(start, first), min(end, after), HOUR_MS))
+    if not all(has_sums(one) for one in parts):
         return refold(hours(connection, series_id, start, end), edges)
     return refold(_in_order(joined_buckets(parts)), edges)
 
@@ -136,6 +150,14 @@ def extent(connection: Connection, series_id: int) -> tuple[int, int] | None:
     newest = connection.scalar(select(chunks_table.c.last).where(*known).order_by(chunks_table.c.start.desc()).limit(1))
     ends = [ts for ts in (first, last_, oldest, newest) if ts is not None]
     return (min(ends), max(ends)) if ends else None
+
+
+def holds(connection: Connection, series_id: int, start: int, end: int) -> bool:
+    """Whether anything is stored of a series in [start, end): a row, or a part of a chunk."""
+    if chunks.between(connection, series_id, start, end, raw=False):
+        return True
+    inside = readings.c.series_id == series_id, readings.c.ts >= start, readings.c.ts < end
+    return connection.scalar(select(readings.c.ts).where(*inside).limit(1)) is not None
 
 
 def raw_pieces(connection: Connection, series_id: int, start: int, end: int) -> Iterator[Points]:
@@ -248,20 +270,47 @@ def _minutes_of(connection: Connection, series_id: int, there: list[Chunk]) -> l
     return [found[start] for start in sorted(found)]
 
 
-def _together(
-    connection: Connection,
-    series_id: int,
-    start: int,
-    end: int,
-    open_from: int,
-    sealed: list[Buckets],
-    width_ms: int,
-) -> Buckets:
-    """Buckets of what is sealed, with those of late rows added, and those of rows that were not sealed yet."""
-    late = _late(connection, series_id, start, min(end, open_from))
-    parts = [*sealed, fold(late.ts, late.value, width_ms)]
-    if end > open_from:
-        parts.append(_folded_rows(connection, series_id, max(start, open_from), end, width_ms))
+def _folded_late(connection: Connection, series_id: int, start: int, end: int, width_ms: int) -> Buckets:
+    points = _late(connection, series_id, start, end)
+    return fold(points.ts, points.value, width_ms)
+
+
+def _open_hours(connection: Connection, series_id: int, start: int, end: int, stored: Buckets) -> Iterator[Buckets]:
+    """Hours from the last chunk's end on: those that are stored, but for those named, and the rest from rows."""
+    if start >= end:
+        return
+    known_to = int(stored.ts[-1]) + HOUR_MS if len(stored) else start
+    named = late.between(connection, series_id, start, known_to)
+    for first, after in named:
+        stored = without(stored, first, after)
+    yield stored
+    for first, after in [*named, (known_to, end)]:
+        if first < after:
+            yield folded(connection, series_id, first, after, HOUR_MS)
+
+
+def _open_minutes(connection: Connection, series_id: int, start: int, end: int) -> Iterator[Buckets]:
+    """Minutes from the last chunk's end on: those of hours that have them stored and are not named, the rest from rows.
+
+    Rows of an hour without a reading, and of slow series, cost next to nothing.
+    """
+    if start >= end:
+        return
+    first_hour = start // HOUR_MS * HOUR_MS
+    stored = open_minutes.between(connection, series_id, first_hour, end)
+    if stored:
+        for first, after in late.between(connection, series_id, first_hour, max(stored) + HOUR_MS):
+            for hour in range(first, after, HOUR_MS):
+                stored.pop(hour, None)
+    yield from stored.values()
+    from_rows = [(hour + HOUR_MS, after) for hour, after in pairwise([*stored, end])]
+    for first, after in [(start, min(stored, default=end)), *from_rows]:
+        if first < min(after, end):
+            yield folded(connection, series_id, first, min(after, end), MINUTE_MS)
+
+
+def _cut(parts: list[Buckets], start: int, end: int, width_ms: int) -> Buckets:
+    """All of them that begin in [start, end), those of the same begin as one."""
     every = _in_order(joined_buckets(parts))
     first, after = np.searchsorted(every.ts, (start, end))
     return refold_evenly(part(every, slice(first, after)), width_ms)
@@ -286,19 +335,3 @@ def _piece_until(connection: Connection, series_id: int, start: int, end: int) -
             break
         count, until = count + n, min(end, chunk_until)
     return int(until)
-
-
-def _folded_rows(connection: Connection, series_id: int, start: int, end: int, width_ms: int) -> Buckets:
-    """Buckets of rows, folded where the rows are: a server sends a bucket in a tenth of the time of its readings."""
-    parameters = {"series_id": series_id, "start": start, "end": end, "width": width_ms}
-    found = sealed_hours.as_buckets(plain_rows(connection, _FOLDED, **parameters))
-    if _has_sums(found):
-        return found
-    points = points_between(connection, series_id, start, end)
-    return fold(points.ts, points.value, width_ms)
-
-
-def _has_sums(buckets: Buckets) -> bool:
-    """Whether a database can add up what lies in them. MariaDB takes a sum beyond all floats for 0."""
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(np.maximum(np.abs(buckets.lo), np.abs(buckets.hi)) * buckets.n).all())

@@ -1,7 +1,8 @@
-"""Hours of sealed readings: how many, lowest, highest and their sum, one row an hour (UTC) and series.
+"""Hours of readings: how many, lowest, highest and their sum, one row an hour (UTC) and series.
 
-They are written with the chunks that they are folded from, in the same transaction, and never apart from them. Once
-readings are past their time, their hours stay.
+Those of sealed readings are written with the chunks that they are folded from, in the same transaction, and never apart
+from them. Later ones that are over are folded from rows (`db.folding`). Once readings are past their time, their hours
+stay.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from db.packing import Buckets, Ints
 from db.schema import hours
@@ -66,7 +67,7 @@ def as_buckets(rows: list[tuple[Any, ...]]) -> Buckets:
 
 def replace(connection: Connection, series_id: int, start: int, end: int, folded: Buckets) -> None:
     """Put these hours in the place of all that begin in [start, end)."""
-    connection.execute(delete(hours).where(hours.c.series_id == series_id, hours.c.ts >= start, hours.c.ts < end))
+    remove(connection, series_id, start, end)
     columns = (folded.ts, folded.n, folded.lo, folded.hi, folded.total)
     rows = [
         {"series_id": series_id, "ts": ts, "n": n, "lo": lo, "hi": hi, "total": total}
@@ -74,3 +75,24 @@ def replace(connection: Connection, series_id: int, start: int, end: int, folded
     ]
     if rows:
         connection.execute(insert(hours), rows)
+
+
+def remove(connection: Connection, series_id: int, start: int, end: int) -> None:
+    """Take those out that begin in [start, end)."""
+    connection.execute(delete(hours).where(hours.c.series_id == series_id, hours.c.ts >= start, hours.c.ts < end))
+
+
+def last(connection: Connection, series_id: int, before: int) -> int | None:
+    """The begin of the last one before `before`, None if there is none."""
+    newest: int | None = connection.scalar(
+        select(func.max(hours.c.ts)).where(hours.c.series_id == series_id, hours.c.ts < before)
+    )
+    return newest
+
+
+def first(connection: Connection, series_id: int, since: int) -> int | None:
+    """The begin of the first one from `since` on, None if there is none."""
+    oldest: int | None = connection.scalar(
+        select(func.min(hours.c.ts)).where(hours.c.series_id == series_id, hours.c.ts >= since)
+    )
+    return oldest

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from db import archive, backup, imports, incoming_files, restore
+from db import archive, backup, imports, incoming_files, restore, sealing
 from db.archive import BadArchive
 from db.console import Console, bare_database, opened, refuse
-from db.engine import DatabaseError, Engine
+from db.engine import DatabaseError
 from db.gate import now_ms
 from db.incoming import DAY_MS, BadFile, Incoming, Problems
 from db.restore import RestoreRefused
@@ -101,18 +101,20 @@ def do_import(
         if problems.count and not skip_rejected:
             typer.echo("Nothing was stored. Mend the file, or store the rest with --skip-rejected.")
             raise typer.Exit(1)
-        stored = _store(console.engine, fresh)
+        stored = _store(console, fresh)
         detail = f"{stored} readings stored, {problems.count} rejected"
         console.doors.record(console.actor, "readings.import", str(file), detail=detail)
     typer.echo(f"{_things(stored, 'reading')} stored.")
 
 
-def _store(engine: Engine, fresh: Incoming) -> int:
+def _store(console: Console, fresh: Incoming) -> int:
+    now = now_ms()
+    seal_before = sealing.sealed_before(now, console.settings.seal_after_days)
     stored = 0
     try:
         with _bar("Storing") as begin:
             progress = begin(len(fresh))
-            for step in imports.store(engine, fresh, now_ms()):
+            for step in imports.store(console.engine, fresh, now, seal_before):
                 stored += step.stored
                 progress(step.readings)
     except DatabaseError as error:

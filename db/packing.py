@@ -151,6 +151,12 @@ def part(buckets: Buckets, which: slice | NDArray[np.intp]) -> Buckets:
     return Buckets(buckets.ts[which], buckets.n[which], buckets.lo[which], buckets.hi[which], buckets.total[which])
 
 
+def without(buckets: Buckets, start: int, end: int) -> Buckets:
+    """Those that do not begin in [start, end)."""
+    outside = (buckets.ts < start) | (buckets.ts >= end)
+    return buckets if outside.all() else part(buckets, np.flatnonzero(outside))
+
+
 def overlaid(first: Points, other: Points) -> Points:
     """Both as one; of two with the same ts the one in `first` counts."""
     if not len(other):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, and_, func, select, text
 
-from db.engine import meanwhile
-from db.packing import Points, joined_points
+from db import late
+from db.engine import DatabaseAway, meanwhile
+from db.packing import Points, joined_points, no_points
 from db.schema import chunks, devices, latest, readings, series
 from db.statements import in_chunks, largest_statement, plain_rows, upsert_numbers, values_text
 
@@ -27,7 +30,16 @@ _BETWEEN = text(
     "SELECT ts, value FROM readings "
     "WHERE series_id = :series_id AND ts >= :start AND ts < :end ORDER BY ts LIMIT :limit"
 )
+#: The same as two texts: a server makes them, and we read them, in a tenth of the time that the driver takes for rows.
+_AS_TEXT = text(
+    "SELECT COUNT(*), GROUP_CONCAT(ts), GROUP_CONCAT(value) FROM (SELECT ts, value FROM readings "
+    "WHERE series_id = :series_id AND ts >= :start AND ts < :end ORDER BY ts LIMIT :limit) AS found"
+)
+#: Bytes of a row in them at most: a time, a float of 24, and a comma each.
+_TEXT_BYTES = 50
 _NEWEST = text("SELECT ts, value FROM readings WHERE series_id = :series_id ORDER BY ts DESC LIMIT :limit")
+_TIMES = msgspec.json.Decoder(list[int])
+_VALUES = msgspec.json.Decoder(list[float])
 _POINT = np.dtype([("ts", "i8"), ("value", "f8")])
 
 Key = tuple[int, int]
@@ -68,21 +80,30 @@ def insert_new(
 ) -> int:
     """Insert rows whose key is free, pass over the others. Returns how many were inserted.
 
-    `work` is done while a server works at them. `into` is `readings`, or a table of that form.
+    `work` is done while a server works at them. `into` is `readings`, or a table of that form. Readings whose hour was
+    over are named for it (`db.late`).
 
     On MySQL the rows go as text, which is faster than parameters and safe for ints and finite floats; SQLite parses
     some floats inexactly, so there they are bound.
     """
     if connection.dialect.name == "sqlite":
         statement = f"INSERT OR IGNORE INTO {into} (series_id, ts, value) VALUES (?, ?, ?)"  # noqa: S608 - our own name
-        return connection.exec_driver_sql(statement, list(rows)).rowcount if rows else 0
+        inserted = connection.exec_driver_sql(statement, list(rows)).rowcount if rows else 0
+        _name_late(connection, rows, into)
+        return inserted
     inserted = 0
     rows_a_statement = max(1, min(_ROWS_A_STATEMENT, largest_statement(connection) // _ROW_BYTES))
     for chunk in in_chunks(sorted(rows), rows_a_statement):
         statement = f"INSERT IGNORE INTO {into} (series_id, ts, value) VALUES {values_text(chunk)}"  # noqa: S608 - numbers alone
         with meanwhile(connection, work):
             inserted += connection.exec_driver_sql(statement).rowcount
+    _name_late(connection, rows, into)
     return inserted
+
+
+def _name_late(connection: Connection, rows: Sequence[Row], into: str) -> None:
+    if into == readings.name:
+        late.name(connection, rows, time.time_ns() // 1_000_000)
 
 
 def existing(connection: Connection, keys: Iterable[Key]) -> dict[Key, float]:
@@ -124,23 +145,44 @@ def points_between(connection: Connection, series_id: int, start: int, end: int,
     """Rows of one series in [start, end) (UTC ms), oldest first, at most `limit`. Read a good many at a time."""
     parts: list[Points] = []
     left = limit
+    most = max(1, min(_POINTS_AT_ONCE, largest_statement(connection) // _TEXT_BYTES))
     while left is None or left > 0:
-        some = _POINTS_AT_ONCE if left is None else min(left, _POINTS_AT_ONCE)
-        found = plain_rows(connection, _BETWEEN, series_id=series_id, start=start, end=end, limit=some)
-        rows = np.array(found, _POINT)
-        if len(rows):
-            parts.append(Points(np.ascontiguousarray(rows["ts"]), np.ascontiguousarray(rows["value"])))
-            start = int(rows["ts"][-1]) + 1
-        if len(rows) < some:
+        some = most if left is None else min(left, most)
+        found = _some_points(connection, series_id, start, end, some)
+        if len(found):
+            parts.append(found)
+            start = int(found.ts[-1]) + 1
+        if len(found) < some:
             break
         left = None if left is None else left - some
     return joined_points(parts)
 
 
+def _some_points(connection: Connection, series_id: int, start: int, end: int, limit: int) -> Points:
+    asked = {"series_id": series_id, "start": start, "end": end, "limit": limit}
+    if connection.dialect.name == "sqlite":
+        return _as_points(plain_rows(connection, _BETWEEN, **asked))
+    [(count, times, values)] = plain_rows(connection, _AS_TEXT, **asked)
+    if not count:
+        return no_points()
+    ts = np.array(_TIMES.decode(f"[{times}]"), np.int64)
+    value = np.array(_VALUES.decode(f"[{values}]"), np.float64)
+    if len(ts) != count or len(value) != count:
+        raise DatabaseAway(f"the server gave {len(ts)} times and {len(value)} values of {count} readings")
+    if (np.diff(ts) > 0).all():
+        return Points(ts, value)
+    order = np.argsort(ts)  # no server so far, and none that promised anything
+    return Points(ts[order], value[order])
+
+
+def _as_points(rows: list[tuple[Any, ...]]) -> Points:
+    found = np.array(rows, _POINT)
+    return Points(np.ascontiguousarray(found["ts"]), np.ascontiguousarray(found["value"]))
+
+
 def last_points(connection: Connection, series_id: int, limit: int) -> Points:
     """The newest rows of one series, oldest first."""
-    rows = np.array(plain_rows(connection, _NEWEST, series_id=series_id, limit=limit)[::-1], _POINT)
-    return Points(np.ascontiguousarray(rows["ts"]), np.ascontiguousarray(rows["value"]))
+    return _as_points(plain_rows(connection, _NEWEST, series_id=series_id, limit=limit)[::-1])
 
 
 def frame(connection: Connection, series_id: int, start: int, end: int, limit: int) -> pd.DataFrame:

@@ -140,6 +140,26 @@ hours = Table(
     **_CLUSTERED,
 )
 
+minutes = Table(
+    "minutes",
+    metadata,
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, primary_key=True, autoincrement=False, comment="UTC ms of the hour's begin"),
+    Column("packed", _payload(), nullable=False, comment="minutes of an hour that is over and not sealed yet"),
+    Column("crc", BigInteger, nullable=False, comment="CRC-32 of them"),
+    **_TABLE,
+)
+
+late = Table(
+    "late",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("start", BigInteger, nullable=False, comment="UTC ms of the first hour that is named, of any series"),
+    Column("until", BigInteger, nullable=False, comment="UTC ms of the end of the last"),
+    Column("named", _payload(), nullable=False, comment="msgpack: [[series_id, start, until], ...], whole hours"),
+    **_TABLE,
+)
+
 latest = Table(
     "latest",
     metadata,

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, select
 
-from db import account, chunks, dead_letters, hours
+from db import account, chunks, dead_letters, folding, hours
 from db.chunks import MONTH_MS, MOST, SLOW, Chunk, DamagedChunk
 from db.contradictions import Contradiction, letters
 from db.engine import DatabaseAway, Engine, RefusedRows, is_deadlock, snapshot
-from db.packing import DAY_MS, HOUR_MS, Floats, Points, fold, joined_points, no_buckets, no_points, overlaid
+from db.packing import DAY_MS, HOUR_MS, Floats, Points, fold, joined_points, no_points, overlaid
 from db.readings import insert_new, points_between
 from db.schema import readings, series
 from db.statements import largest_statement
@@ -34,6 +34,7 @@ _BUSY: Final = "readings came again and again while it was packed; it is tried a
 MOVES: Final = "-upkeep"
 #: Times a stretch is packed again at once because readings came meanwhile; after that at the next pass.
 _TRIES: Final = 3
+_EVER: Final = 2**62
 #: Bytes of a statement that a reading takes at most: sixteen of its own, as many of its minute's, each perhaps twice.
 _READING_BYTES: Final = 64
 
@@ -65,8 +66,8 @@ class Step:
     problem: str | None = None
 
 
-class _Disturbed(Exception):
-    """Something changed while it was packed. Nothing was written."""
+class Disturbed(Exception):
+    """Something changed while it was packed. Nothing may be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,11 @@ class _Merged:
     points: Points = field(default_factory=no_points)
     duplicate: int = 0
     contradictions: Sequence[Contradiction] = ()
+
+
+def sealed_before(now: int, after_days: int) -> int:
+    """What SEAL_AFTER_DAYS says at `now` (UTC ms): days that ended by then are sealed, none if it is 0."""
+    return (now // DAY_MS - after_days) * DAY_MS if after_days else 0
 
 
 def steps(
@@ -146,7 +152,7 @@ def _step(
         try:
             merged = _merge(stretch)
             step = _write(transaction, sealer, stretch, merged, _pack(stretch, merged.points))
-        except _Disturbed:
+        except Disturbed:
             continue
         except DamagedChunk as error:
             return Step(series_id, stretch.start, stretch.until, problem=str(error))
@@ -158,6 +164,11 @@ def _step(
 # What is to be packed
 
 
+def largest_chunk(connection: Connection) -> int:
+    """Readings in a chunk, so that it fits into a statement there."""
+    return max(SLOW, min(MOST, largest_statement(connection) // _READING_BYTES))
+
+
 def _gather(connection: Connection, series_id: int, since: int, cutoff: int) -> _Stretch | None:
     query = select(func.min(readings.c.ts)).where(
         readings.c.series_id == series_id, readings.c.ts >= since, readings.c.ts < cutoff
@@ -165,7 +176,7 @@ def _gather(connection: Connection, series_id: int, since: int, cutoff: int) -> 
     first = connection.scalar(query)
     if first is None:
         return None
-    most = max(SLOW, min(MOST, largest_statement(connection) // _READING_BYTES))
+    most = largest_chunk(connection)
     before = chunks.before(connection, series_id, first)
     if before is None or first >= before.until:
         return _new(connection, series_id, first, cutoff, before, most)
@@ -267,16 +278,16 @@ def _checked(chunk: Chunk, points: Points) -> Chunk:
 def _write(
     transaction: Transaction, sealer: Sealer, stretch: _Stretch, merged: _Merged, made: Sequence[Chunk] | None
 ) -> Step:
-    """Put `made` in the place of the stretch, or, where that is None, its readings as rows. Raises _Disturbed."""
+    """Put `made` in the place of the stretch, or, where that is None, its readings as rows. Raises Disturbed."""
     try:
         with transaction() as connection:
             began = time.monotonic()
             _put(connection, sealer, stretch, merged, made)
     except RefusedRows as error:  # another sealer's chunk lies there
-        raise _Disturbed from error
+        raise Disturbed from error
     except DatabaseAway as error:
         if is_deadlock(error):
-            raise _Disturbed from error
+            raise Disturbed from error
         raise
     held_s = time.monotonic() - began
     count, rejected = len(stretch.rows), len(merged.contradictions)
@@ -287,31 +298,75 @@ def _write(
 def _put(
     connection: Connection, sealer: Sealer, stretch: _Stretch, merged: _Merged, made: Sequence[Chunk] | None
 ) -> None:
+    _put_stretch(connection, stretch, merged, made)
+    rejected = len(merged.contradictions)
+    if merged.duplicate or rejected:
+        now = time.time_ns() // 1_000_000
+        account.move_stored(connection, sealer.account, merged.duplicate, rejected, now)
+        contradicted = letters(connection, sealer.topic_root, stretch.series_id, merged.contradictions, now)
+        dead_letters.store(connection, contradicted)
+
+
+def _put_stretch(connection: Connection, stretch: _Stretch, merged: _Merged, made: Sequence[Chunk] | None) -> None:
     series_id, start, until = stretch.series_id, stretch.start, stretch.until
     # One sealer at a time for a series; who stores readings has nothing to do with this lock.
     connection.execute(select(series.c.id).where(series.c.id == series_id).with_for_update())
     there = [chunk.start for chunk in chunks.between(connection, series_id, start, until, raw=False)]
     if not stretch.past and there != [chunk.start for chunk in stretch.chunks]:
-        raise _Disturbed
+        raise Disturbed
     inside = (readings.c.series_id == series_id, readings.c.ts >= start, readings.c.ts < until)
     if connection.execute(delete(readings).where(*inside)).rowcount != len(stretch.rows):
-        raise _Disturbed
-    if not stretch.past:
-        if not all(chunks.remove(connection, chunk) for chunk in stretch.chunks):
-            raise _Disturbed
-        points = merged.points
-        if made is None:
-            rows = zip(repeat(series_id), points.ts.tolist(), points.value.tolist(), strict=False)
-            if insert_new(connection, list(rows)) != len(points):
-                raise _Disturbed
-        chunks.store(connection, made or ())
-        folded = no_buckets() if made is None else fold(points.ts, points.value, HOUR_MS)
-        hours.replace(connection, series_id, start, until, folded)
-    rejected = len(merged.contradictions)
-    if merged.duplicate or rejected:
-        now = time.time_ns() // 1_000_000
-        account.move_stored(connection, sealer.account, merged.duplicate, rejected, now)
-        dead_letters.store(connection, letters(connection, sealer.topic_root, series_id, merged.contradictions, now))
+        raise Disturbed
+    if stretch.past:
+        return
+    if not all(chunks.remove(connection, chunk) for chunk in stretch.chunks):
+        raise Disturbed
+    points = merged.points
+    if made is None:
+        rows = zip(repeat(series_id), points.ts.tolist(), points.value.tolist(), strict=False)
+        if insert_new(connection, list(rows)) != len(points):
+            raise Disturbed
+    chunks.store(connection, made or ())
+    _put_hours(connection, stretch, None if made is None else points)
+
+
+def _put_hours(connection: Connection, stretch: _Stretch, points: Points | None) -> None:
+    """Put the hours of sealed readings in the place of those folded from rows, also before it, up to the chunk there.
+
+    Of what is made rows they go (None), and where no chunk comes after it, so do all later ones: folding goes on from
+    the last chunk.
+    """
+    series_id = stretch.series_id
+    before = chunks.end_before(connection, series_id, stretch.start)
+    if points is not None:
+        folding.forget(connection, series_id, before, stretch.until)
+        hours.replace(connection, series_id, stretch.start, stretch.until, fold(points.ts, points.value, HOUR_MS))
+        return
+    is_last = chunks.next_start(connection, series_id, stretch.start) is None
+    folding.forget(connection, series_id, before, _EVER if is_last else stretch.until)
+
+
+# Days that come as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDays:
+    """Readings of days of a series of which nothing is stored so far, packed."""
+
+    stretch: _Stretch
+    merged: _Merged
+    made: Sequence[Chunk]
+
+
+def pack_days(series_id: int, start: int, until: int, points: Points, most: int) -> WholeDays:
+    """Pack all readings of [start, until), whole days, for `put_days`. Raises DamagedChunk."""
+    stretch = _Stretch(series_id, start, until, no_points(), most=most)
+    return WholeDays(stretch, _Merged(points), _pack(stretch, points))
+
+
+def put_days(connection: Connection, days: WholeDays) -> None:
+    """Store them, sealed. Raises Disturbed if something of these days is stored; nothing may be committed then."""
+    _put_stretch(connection, days.stretch, days.merged, days.made)
 
 
 # Back
@@ -349,7 +404,7 @@ def _unseal(engine: Engine, transaction: Transaction, sealer: Sealer, sealed: Ch
             return Step(series_id, start, until, problem=f"{sealed}: the readings beside it are gone; it stays")
         try:
             return _write(transaction, sealer, stretch, _merge(stretch), None)
-        except _Disturbed:
+        except Disturbed:
             continue
         except DamagedChunk as error:
             return Step(series_id, start, until, problem=str(error))

@@ -1,4 +1,5 @@
-"""Seals days that are over, merges what comes late, and removes what is past its time. The keeper does it, for all.
+"""Folds hours that are over, seals days that are, merges what comes late, and removes what is past its time. The keeper
+does it, for all.
 
 One stretch of a series at a time, with rests between: storing what arrives comes first.
 """
@@ -12,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from db import retention, sealing
+from db import folding, retention, sealing
 from db.engine import Engine
-from db.packing import DAY_MS
+from db.folding import Folded
 from db.sealing import Sealer, Step, Transaction
 from ingest.vitals import now_ms
 
@@ -41,7 +42,7 @@ class Archive:
     def __init__(self, engine: Engine, transaction: Transaction, settings: HistorySettings, worker: str) -> None:
         self._engine, self._transaction, self._settings = engine, transaction, settings
         self._sealer = Sealer(f"{worker}{sealing.MOVES}", settings.topic_root)
-        self._steps: Iterator[Step] | None = None
+        self._steps: Iterator[Step | Folded] | None = None
         #: What was said of a stretch, so that it is said once.
         self._said: set[str] = set()
 
@@ -59,16 +60,18 @@ class Archive:
             step = next(steps, None)
             if step is None:
                 return True
-            self._say(step)
+            if isinstance(step, Step):
+                self._say(step)
             busy_s = max(step.held_s, _REST * (time.monotonic() - began))
             stop.wait(min(busy_s, max(step.held_s, _LONGEST_REST_S)))
         self._steps = steps
         return False
 
-    def _pass(self) -> Iterator[Step]:
+    def _pass(self) -> Iterator[Step | Folded]:
         now, settings = now_ms(), self._settings
+        yield from folding.steps(self._engine, self._transaction, now)
         if settings.seal_after_days:
-            cutoff = (now // DAY_MS - settings.seal_after_days) * DAY_MS
+            cutoff = sealing.sealed_before(now, settings.seal_after_days)
             yield from sealing.steps(self._engine, self._transaction, self._sealer, cutoff)
         limits = retention.kept(now, settings.raw_days, settings.hour_days)
         yield from retention.removals(self._engine, self._transaction, self._sealer, limits)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Final
 
 from db import account, devices, migrations, readings
@@ -30,7 +31,8 @@ from ingest.message import Message
 from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.placement import Verdict
-from ingest.snapshot import Board, ReadingChange, apply
+from ingest.series import Point
+from ingest.snapshot import Board, Read, SeriesChange, apply
 from ingest.vitals import Vitals, now_ms
 from ingest.writer import Outcome, Writer
 
@@ -114,7 +116,7 @@ class HttpReadings:
         #: Why nothing can be taken now, None if it can.
         self._away: str | None = "it has not been reached yet"
         self._hand = _Hand()
-        self._unflushed: dict[tuple[str, str], ReadingChange] = {}
+        self._unflushed: dict[tuple[str, str], Point] = {}
         #: UTC ms of the last message of each device, until it stands in `last_seen`.
         self._seen: dict[str, int] = {}
         self._flush_at = self._fold_at = 0.0
@@ -275,7 +277,7 @@ class HttpReadings:
         every = self._settings.every_reading
         self._board.update(lambda current: apply(current, outcome.changes, every_reading=every))
         self._note(outcome)
-        if outcome.changes and not isinstance(outcome.changes[0], ReadingChange):  # a batch's reports come first
+        if outcome.changes and not isinstance(outcome.changes[0], SeriesChange):  # a batch's reports come first
             self._reported()
         for request, verdict in zip(batch, outcome.verdicts, strict=True):
             with suppress(InvalidStateError):  # nobody waits for it any more
@@ -309,12 +311,13 @@ class HttpReadings:
     def _note(self, outcome: Outcome) -> None:
         """Remember the newest reading of each series until it stands in `latest`, and when each device was heard."""
         for change in outcome.changes:
-            at = change.received_at if isinstance(change, ReadingChange) else change.at
+            at = change.received_at if isinstance(change, Read) else change.at
             self._seen[change.device] = max(at, self._seen.get(change.device, 0))
-            if isinstance(change, ReadingChange):
+            if isinstance(change, SeriesChange):
                 known = self._unflushed.get((change.device, change.metric))
-                if known is None or change.ts >= known.ts:
-                    self._unflushed[change.device, change.metric] = change
+                newest = max(change.points, key=itemgetter(0))
+                if known is None or newest[0] >= known[0]:
+                    self._unflushed[change.device, change.metric] = newest
 
     def _idle_s(self) -> float:
         """Until there is something to do without a request."""
@@ -332,8 +335,8 @@ class HttpReadings:
     def _flush(self) -> None:
         """Write what is new to `latest` and to the devices' `last_seen`. Raises DatabaseAway."""
         rows = [
-            (series_id, change.ts, change.value, change.received_at)
-            for (device, metric), change in self._unflushed.items()
+            (series_id, *point)
+            for (device, metric), point in self._unflushed.items()
             if (series_id := self._writer.series_id(device, metric)) is not None
         ]
         with writing(self._engine) as connection:

@@ -8,7 +8,7 @@ saves asking; where the database then takes fewer rows than there are, the batch
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -19,13 +19,18 @@ from db.dead_letters import DeadLetter
 from db.readings import Sample
 from ingest.dialects.decoded import Decoded
 from ingest.message import Message
-from ingest.snapshot import ReadingChange
+from ingest.series import Point
+from ingest.snapshot import SeriesChange
 
 #: Marks a boot label that we made up for a device that sends none. No device can send it: '~' is followed by ms.
 OWN_BOOT: Final = "~"
 #: Where a count of readings or messages keeps what; the last is a part of the rejected.
 _STORED, _DUPLICATE, _REJECTED, _CONFLICTS = range(4)
 _OUTCOMES: Final[tuple[Literal["stored", "duplicate", "rejected"], ...]] = ("stored", "duplicate", "rejected")
+
+
+#: The newest value of a device's metric, None where there is none.
+Newest = Callable[[str, str], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +74,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where everything of a batch goes. `rows` and `new` are the readings that go in, one by one the same."""
+    """Where everything of a batch goes. `rows` are the readings that go in, and `new` the same, by series."""
 
     rows: Sequence[readings.Row]
-    new: Sequence[ReadingChange]
+    new: Sequence[SeriesChange]
     receipts: Mapping[receipts.Key, int]
     dead_letters: Sequence[DeadLetter]
     seen: Sequence[SeenRange]
     boots: Mapping[int, Boot]
     tally: Tally
+    #: Those of the messages that are reports, in order of arrival.
+    reports: Sequence[Decoded]
     #: Keys whose time is ours: where they are taken, the next free ms is used.
     own_time: frozenset[readings.Key]
     #: One a message, in order of arrival, where they were asked for.
@@ -88,7 +95,7 @@ def place(
     batch: Sequence[Decoded],
     ids: Ids,
     boots: Mapping[int, Boot],
-    latest: Mapping[int, float],
+    newest: Newest,
     known: Known | None,
     *,
     verdicts: bool = False,
@@ -99,14 +106,14 @@ def place(
         batch: What arrived, decoded.
         ids: Numbers of every device and series in it.
         boots: Present starts, by device id, of devices that send no `boot`.
-        latest: Newest value by series id, for retained messages that carry no time.
+        newest: Newest values, for retained messages that carry no time.
         known: Rows that are there already; None on the first try, which takes every key for free.
         verdicts: Whether to tell what became of each message, which takes longer.
 
     Raises:
         KeyError: If a device or series has no number.
     """
-    work = _Work(ids, latest, known or Known(), dict(boots))
+    work = _Work(ids, newest, known or Known(), dict(boots))
     told: list[Verdict] = []
     for decoded in batch:
         if verdicts:
@@ -115,12 +122,13 @@ def place(
             work.take(decoded)
     return Placed(
         work.rows,
-        work.new,
+        [SeriesChange(*of, points) for of, (_, points) in work.series.items() if points],
         work.receipts,
         work.dead_letters,
         work.seen_ranges(),
         {device: boot for device, boot in work.boots.items() if boots.get(device) != boot},
         Tally(*work.messages, *work.readings),
+        work.reports,
         frozenset(work.own_time),
         told,
     )
@@ -129,12 +137,14 @@ def place(
 class _Work:
     """One pass over a batch."""
 
-    def __init__(self, ids: Ids, latest: Mapping[int, float], known: Known, boots: dict[int, Boot]) -> None:
-        self.ids, self.latest, self.known, self.boots = ids, latest, known, boots
+    def __init__(self, ids: Ids, newest: Newest, known: Known, boots: dict[int, Boot]) -> None:
+        self.ids, self.newest, self.known, self.boots = ids, newest, known, boots
         self.rows: list[readings.Row] = []
-        self.new: list[ReadingChange] = []
+        #: By device and metric: the series' number, and what is new of it.
+        self.series: dict[tuple[str, str], tuple[int, list[Point]]] = {}
         self.receipts: dict[receipts.Key, int] = {}
         self.dead_letters: list[DeadLetter] = []
+        self.reports: list[Decoded] = []
         self.own_time: set[readings.Key] = set()
         self.messages = [0, 0, 0]
         self.readings = [0, 0, 0]
@@ -153,15 +163,22 @@ class _Work:
         device, values, ts, seq, boot = sample.device, sample.values, sample.ts, sample.seq, sample.boot
         if ts is None or not values or (boot is None and seq is not None):
             return False
-        device_id, series, received_at = self.ids.devices[device], self.ids.series, decoded.message.received_at
+        device_id, series, received_at = self.ids.devices[device], self.series, decoded.message.received_at
         for metric, value in values:
-            self.rows.append((series[device_id, metric], ts, value))
-            self.new.append(ReadingChange(device, metric, ts, value, received_at))
+            series_id, points = series.get((device, metric)) or self._series(device, device_id, metric)
+            self.rows.append((series_id, ts, value))
+            points.append((ts, value, received_at))
         if seq is not None and boot is not None:
             self._note(device_id, boot, seq)
         self.messages[_STORED] += 1
         self.readings[_STORED] += len(values)
         return True
+
+    def _series(self, device: str, device_id: int, metric: str) -> tuple[int, list[Point]]:
+        found = self.series.get((device, metric))
+        if found is None:
+            found = self.series[device, metric] = (self.ids.series[device_id, metric], [])
+        return found
 
     def take(self, decoded: Decoded) -> Verdict:
         """Place one message: its readings, its place in the account, its dead letter."""
@@ -169,6 +186,8 @@ class _Work:
         problems = list(decoded.problems)
         for sample in decoded.samples:
             self._sample(sample, decoded.message, counts, problems)
+        if decoded.report is not None:
+            self.reports.append(decoded)
         if counts[_STORED] or decoded.report is not None:
             verdict = _STORED
         elif counts[_DUPLICATE] and not counts[_REJECTED]:
@@ -196,7 +215,7 @@ class _Work:
         elif sample.ts is not None:
             self._at_its_time(sample, device_id, sample.ts, message.received_at, counts, problems)
         elif message.retained:
-            self._retained(sample, device_id, counts, problems)
+            self._retained(sample, counts, problems)
         else:
             self._at_our_time(sample, device_id, message.received_at, counts)
 
@@ -250,9 +269,9 @@ class _Work:
     def _at_its_time(
         self, sample: Sample, device_id: int, ts: int, received_at: int, counts: list[int], problems: list[str]
     ) -> None:
-        device, series, taken, known = sample.device, self.ids.series, self._taken, self.known.readings
+        taken, known = self._taken, self.known.readings
         for metric, value in sample.values:
-            series_id = series[device_id, metric]
+            series_id, points = self._series(sample.device, device_id, metric)
             key = (series_id, ts)
             there = taken.get(key)
             if there is None and known:
@@ -260,7 +279,7 @@ class _Work:
             if there is None:
                 taken[key] = value
                 self.rows.append((series_id, ts, value))
-                self.new.append(ReadingChange(device, metric, ts, value, received_at))
+                points.append((ts, value, received_at))
                 counts[_STORED] += 1
             elif there == value:
                 counts[_DUPLICATE] += 1
@@ -272,8 +291,9 @@ class _Work:
 
     def _at_our_time(self, sample: Sample, device_id: int, received_at: int, counts: list[int]) -> None:
         for metric, value in sample.values:
-            wanted = (self.ids.series[device_id, metric], received_at - sample.age)
-            series_id, ts = wanted
+            series_id, points = self._series(sample.device, device_id, metric)
+            ts = received_at - sample.age
+            wanted = (series_id, ts)
             ts = self._free_from.get(wanted, ts)  # all of a batch may want the same ms: none looks where others did
             while (series_id, ts) in self._taken or (series_id, ts) in self.known.readings:
                 ts += 1
@@ -281,13 +301,13 @@ class _Work:
             self.own_time.add((series_id, ts))
             self._taken[series_id, ts] = value
             self.rows.append((series_id, ts, value))
-            self.new.append(ReadingChange(sample.device, metric, ts, value, received_at))
+            points.append((ts, value, received_at))
         counts[_STORED] += len(sample.values)
 
-    def _retained(self, sample: Sample, device_id: int, counts: list[int], problems: list[str]) -> None:
+    def _retained(self, sample: Sample, counts: list[int], problems: list[str]) -> None:
         """A retained reading without a time is of unknown age: a duplicate if it is the newest value, else refused."""
         for metric, value in sample.values:
-            if self.latest.get(self.ids.series[device_id, metric]) == value:
+            if self.newest(sample.device, metric) == value:
                 counts[_DUPLICATE] += 1
             else:
                 problems.append(

@@ -9,8 +9,8 @@ from typing import Final
 
 from db import commands, devices, places, readings, removal
 from db.engine import Connection
-from ingest.series import BIN_MS, BINS, SeriesNow, grown
-from ingest.snapshot import ActuatorNow, CommandNow, DeviceNow, ReadingChange, Snapshot
+from ingest.series import BIN_MS, BINS, Point, SeriesNow, grown
+from ingest.snapshot import ActuatorNow, CommandNow, DeviceNow, Snapshot
 
 #: Readings of the last quarter of an hour that are looked at for the sparklines: 200 devices of 2 metrics every second.
 _HISTORY_ROWS: Final = 400_000
@@ -71,14 +71,14 @@ def _metrics(
 ) -> dict[str, dict[str, SeriesNow]]:
     found: dict[str, dict[str, SeriesNow]] = {}
 
-    def grow(device: str, metric: str, points: list[ReadingChange]) -> None:
+    def grow(device: str, metric: str, points: list[Point]) -> None:
         of_device = found.setdefault(device, {})
         unit = units.get(device, {}).get(metric)
         of_device[metric] = grown(device, metric, unit, of_device.get(metric), points, version)
 
     history = readings.since(connection, now - BIN_MS * BINS, _HISTORY_ROWS)
     for (device, metric), rows in groupby(history, key=itemgetter(0, 1)):
-        grow(device, metric, [ReadingChange(device, metric, ts, value, ts) for *_, ts, value in rows])
+        grow(device, metric, [(ts, value, ts) for *_, ts, value in rows])
     for row in readings.newest(connection):
-        grow(row.device, row.metric, [ReadingChange(row.device, row.metric, row.ts, row.value, row.received_at)])
+        grow(row.device, row.metric, [(row.ts, row.value, row.received_at)])
     return found

@@ -16,25 +16,28 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from db import account, dead_letters, devices, migrations, readings
+from db import account, dead_letters, migrations
 from db.engine import DatabaseAway, Engine, facts, writing
 from db.workers import Heartbeat
 from ingest import dispatcher, restore
 from ingest.broker_watch import BrokerWatch
 from ingest.command_sender import CommandSender
 from ingest.dialects import native, topics
-from ingest.dialects.decoded import Decoded
+from ingest.dialects.decoded import Decoded, count_readings
 from ingest.dispatcher import Dispatcher, DispatcherSettings
 from ingest.guard import guarded
 from ingest.health import Account, Health, Rates
 from ingest.keeper import SUFFIX, Keeper
 from ingest.lag import lag_ms
+from ingest.latest import THREAD as LATEST
+from ingest.latest import Latest
 from ingest.ledger import Ledger
 from ingest.message import Message
 from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
-from ingest.reports import THREAD, Reports, ReportSettings
-from ingest.snapshot import Board, ReadingChange, apply
+from ingest.reports import THREAD as REPORTS
+from ingest.reports import Reports, ReportSettings
+from ingest.snapshot import Board, SeriesChange, apply
 from ingest.subscriber import BrokerAway, Subscriber
 from ingest.upkeep import Upkeep, UpkeepSettings
 from ingest.vitals import Vitals, now_ms
@@ -100,30 +103,32 @@ class Service:
         self._started_at = now_ms()
         self._watch = watch
         self._ledger = Ledger()
-        self._writer = Writer(engine, settings.name, self._token, meanwhile=self._look_ahead)
+        self._writer = Writer(engine, settings.name, self._token, meanwhile=self._look_ahead, newest=self._newest)
         self._keeper = Keeper(settings.name, self._token, settings.upkeep.lease_s)
         self._upkeep = Upkeep(engine, settings.upkeep, vitals, self._heartbeat, self._keeper)
         self._dispatcher = None if sender is None else self._make_dispatcher(sender)
         self._reports = None if reports is None else self._make_reports(reports)
+        self._latest = Latest(engine, board, self._writer, vitals, settings.flush_s)
         self._ahead: _Arrived | None = None
-        self._flushed_version = 0
-        self._flush_at = 0.0
+        self._unshown: Outcome | None = None
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._drain_until = 0.0
-        runs = {"ingest": self._ingest, "upkeep": self._keep_house}
+        runs: dict[str, Callable[[], None]] = {
+            "ingest": self._ingest,
+            LATEST: self._keep_latest,
+            "upkeep": self._keep_house,
+        }
         if self._reports is not None:
-            runs[THREAD] = self._reports.run
+            runs[REPORTS] = self._reports.run
         if self._dispatcher is not None:
             runs[dispatcher.THREAD] = partial(self._dispatcher.run, self._ready, self._stopping)
-        self._threads = [
-            threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True) for name, run in runs.items()
-        ]
         if watch is not None:
-            listen = partial(watch.run, self._ledger.batches, self._stopping)
-            self._threads.append(
-                threading.Thread(target=self._guard, args=("broker-watch", listen), name="broker-watch", daemon=True)
-            )
+            runs["broker-watch"] = partial(watch.run, self._ledger.batches, self._stopping)
+        self._threads = {
+            name: threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True)
+            for name, run in runs.items()
+        }
 
     def _make_reports(self, subscriber: Subscriber) -> Reports:
         settings = self._settings
@@ -139,7 +144,7 @@ class Service:
 
     def start(self) -> None:
         """Start the threads. Returns at once; waiting for database and broker is theirs."""
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.start()
 
     def stop(self, drain_s: float = 0.0, timeout_s: float = 5.0) -> None:
@@ -155,23 +160,22 @@ class Service:
         self._stopping.set()
         self._keeper.close()
         self._subscriber.wake()
+        self._latest.wake()
         if self._reports is not None:
             self._reports.wake()
         self.nudge_commands()
         if self._watch is not None:
             self._watch.wake()
         deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
-        if not self._threads[0].is_alive():
+        if not self._threads["ingest"].is_alive():
             self._subscriber.release()
-        if self._reports is not None and not self._threads[2].is_alive():
+        if self._reports is not None and not self._threads[REPORTS].is_alive():
             self._reports.release()
-        if self._dispatcher is not None and not any(
-            thread.name == dispatcher.THREAD and thread.is_alive() for thread in self._threads
-        ):
+        if self._dispatcher is not None and not self._threads[dispatcher.THREAD].is_alive():
             self._dispatcher.release()
         held = self._account()
         log.info("The account: in messages, %s; in readings, %s.", held.messages, held.readings)
@@ -206,9 +210,16 @@ class Service:
     def _guard(self, name: str, run: Callable[[], None]) -> None:
         guarded(name, run, self._settings.backoff, self._stopping, self._vitals)
 
+    def _keep_latest(self) -> None:
+        self._latest.run(self._ready, self._stopping)
+        self._threads["ingest"].join()
+        if self._ready.is_set() and self._vitals.database.state == "connected":
+            with contextlib.suppress(DatabaseAway):  # `latest` is repaired at the next start
+                self._latest.write()
+
     def _keep_house(self) -> None:
         self._upkeep.run(self._ready, self._stopping)
-        for thread in self._threads:  # their last batches are to be in the account that is folded
+        for thread in self._threads.values():  # their last batches are to be in the account that is folded
             if thread is not threading.current_thread():
                 thread.join()
         if self._vitals.database.state == "connected":
@@ -218,6 +229,7 @@ class Service:
         try:
             self._until_stored(self._open_database)
             self._ready.set()
+            self._latest.wake()
             wait = self._settings.backoff.first_s
             while not self._stopping.is_set():
                 self._connect()
@@ -234,6 +246,7 @@ class Service:
         except Stopped:
             self._ledger.drop()
         finally:
+            self._show_last()
             self._subscriber.close()
             self._leave()
 
@@ -242,9 +255,6 @@ class Service:
             self._vitals.broker_left()  # an error ended us; the guard begins again
             return
         self._vitals.broker_stopped()
-        if self._ready.is_set() and self._vitals.database.state == "connected":
-            with contextlib.suppress(DatabaseAway):  # `latest` is repaired at the next start
-                self._flush()
 
     # Before the loop
 
@@ -257,7 +267,6 @@ class Service:
             self._vitals.database_connected(facts(connection))
             self._board.update(lambda current: restore.snapshot(connection, current, now_ms()))
         self._writer.load()
-        self._flushed_version = 0
 
     def _load_account(self, tallies: dict[str, account.Tally]) -> None:
         mine = tallies.get(self._settings.name, account.Tally())
@@ -270,8 +279,8 @@ class Service:
     def _connect(self) -> None:
         def lost(error: Exception) -> None:
             self._vitals.broker_lost(str(error))
-            self._flush_if_due()
 
+        self._show_last()
         self._ahead = None  # it was not acknowledged, so it comes again
         self._ledger.drop()
         until_it_works(self._subscriber.connect, BrokerAway, self._settings.backoff, self._stopping, lost)
@@ -286,7 +295,6 @@ class Service:
             arrived = self._next(self._settings.quiet_s if draining else self._settings.flush_s)
             if arrived.messages:
                 self._take(arrived)
-            self._flush_if_due()
             if draining and self._ahead is None and (not arrived.messages or time.monotonic() >= self._drain_until):
                 return
 
@@ -302,10 +310,14 @@ class Service:
     def _receive(self, timeout_s: float) -> _Arrived:
         messages = self._subscriber.receive(timeout_s)
         batch = [decoded for message in messages if (decoded := self._decode(message)) is not None]
-        return _Arrived(messages, batch, sum([decoded.readings for decoded in batch]))
+        return _Arrived(messages, batch, count_readings(batch))
 
     def _look_ahead(self) -> None:
-        """Receive and decode one batch more, while the database works at the one in hand: not when it is the last."""
+        """While the database works at the batch in hand: show the one before, receive and decode the one behind.
+
+        None is received when the one in hand is the last.
+        """
+        self._show_last()
         if self._ahead is None and not self._stopping.is_set():
             try:
                 ahead = self._receive(0.0)
@@ -321,14 +333,22 @@ class Service:
         if batch:
             self._ledger.hold(len(batch), arrived.readings, messages[0].received_at, lag_ms(batch))
             outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
+            self._show_last()
+            self._unshown = outcome
+            if self._ahead is None or not self._ahead.batch:
+                self._show_last()  # else while the database works at that one
             self._ledger.settle(outcome.tally, messages[0].received_at, now_ms())
-            self._show(outcome)
         self._subscriber.acknowledge(messages)
 
     def _decode(self, message: Message) -> Decoded | None:
         if self._reports is not None and topics.is_report(message.topic, self._settings.topic_root):
             return None  # the keeper's, who has it by its own connection
         return self._understand(message)
+
+    def _newest(self, device: str, metric: str) -> float | None:
+        known = self._board.current.devices.get(device)
+        series = None if known is None else known.metrics.get(metric)
+        return None if series is None else series.value
 
     def _understand(self, message: Message) -> Decoded | None:
         try:
@@ -341,12 +361,15 @@ class Service:
             return decoded
         return without_outdated(decoded, self._raw_days, message.received_at)
 
-    def _show(self, outcome: Outcome) -> None:
-        self._board.update(lambda current: apply(current, outcome.changes))
-        self._nudge_by(outcome)
+    def _show_last(self) -> None:
+        """Put on the board what was stored last, if it is not there yet."""
+        outcome, self._unshown = self._unshown, None
+        if outcome is not None:
+            self._board.update(lambda current: apply(current, outcome.changes))
+            self._nudge_by(outcome)
 
     def _nudge_by(self, outcome: Outcome) -> None:
-        if outcome.changes and not isinstance(outcome.changes[0], ReadingChange):  # a batch's reports come first
+        if outcome.changes and not isinstance(outcome.changes[0], SeriesChange):  # a batch's reports come first
             self.nudge_commands()  # one may have ended a command, or somebody is back for whom one waits
 
     def _until_stored(self, what: Callable[[], T]) -> T:
@@ -354,6 +377,7 @@ class Service:
 
         def lost(error: Exception) -> None:
             self._vitals.database_lost(str(error))
+            self._show_last()
             with contextlib.suppress(BrokerAway):  # acknowledging will find out and connect again
                 self._subscriber.keep_alive()
 
@@ -362,34 +386,6 @@ class Service:
         return result
 
     # What others read
-
-    def _flush_if_due(self) -> None:
-        if time.monotonic() < self._flush_at or self._board.current.version == self._flushed_version:
-            return
-        self._flush_at = time.monotonic() + self._settings.flush_s
-        try:
-            self._flush()
-        except DatabaseAway as away:
-            self._vitals.database_lost(str(away))
-        else:
-            self._vitals.database_connected()
-
-    def _flush(self) -> None:
-        """Write what changed since the last time to `latest` and to the devices' `last_seen`. Raises DatabaseAway."""
-        current = self._board.current
-        changed = list(current.changed_since(self._flushed_version))
-        rows = [
-            (series_id, series.ts, series.value, series.received_at)
-            for device in changed
-            for series in device.metrics.values()
-            if series.version > self._flushed_version
-            and (series_id := self._writer.series_id(device.name, series.metric)) is not None
-        ]
-        with writing(self._engine) as connection:
-            readings.store_latest(connection, rows)
-            ids = self._writer.device_ids(connection, [device.name for device in changed])
-            devices.store_last_seen(connection, {ids[device.name]: device.last_seen for device in changed})
-        self._flushed_version = current.version
 
     def _heartbeat(self) -> Heartbeat:
         waiting = self._account()

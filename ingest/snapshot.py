@@ -18,7 +18,7 @@ from db.commands import Command
 from db.places import Place
 from ingest.presence import Presence
 from ingest.rate import Rate, ended
-from ingest.series import SeriesNow, grown
+from ingest.series import Point, SeriesNow, grown
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,21 @@ class Snapshot:
         return [device for device in self.devices.values() if device.version > version]
 
 
+class SeriesChange(msgspec.Struct, frozen=True, gc=False):
+    """Stored readings of one series, at least one, in order of arrival."""
+
+    device: str
+    metric: str
+    points: Sequence[Point]
+
+    @property
+    def received_at(self) -> int:
+        """When the last of them reached us, UTC ms."""
+        return self.points[-1][2]
+
+
 class ReadingChange(msgspec.Struct, frozen=True, gc=False):
-    """A stored reading of a series."""
+    """One stored reading."""
 
     device: str
     metric: str
@@ -139,7 +152,8 @@ class StateChange:
     retained: bool = False
 
 
-Change = ReadingChange | StatusChange | AboutChange | StateChange
+Read = SeriesChange | ReadingChange
+Change = Read | StatusChange | AboutChange | StateChange
 
 
 def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool = True) -> Snapshot:
@@ -154,18 +168,13 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
         changes = list(changes)
         removed = _still_removed(removed, changes)
         changes = [change for change in changes if change.device not in removed]
-    read: dict[str, dict[str, list[ReadingChange]]] = {}
+    read: dict[str, dict[str, Sequence[Point]]] = {}
     drafts: dict[str, _Draft] = {}
     for change in changes:
-        if isinstance(change, ReadingChange):
-            series = read.get(change.device)
-            if series is None:
-                series = read[change.device] = {}
-            points = series.get(change.metric)
-            if points is None:
-                series[change.metric] = [change]
-            else:
-                points.append(change)
+        if isinstance(change, SeriesChange):
+            _gather(read, change.device, change.metric, change.points)
+        elif isinstance(change, ReadingChange):
+            _gather(read, change.device, change.metric, ((change.ts, change.value, change.received_at),))
         else:
             draft = drafts.get(change.device)
             if draft is None:
@@ -189,25 +198,34 @@ def _still_removed(removed: Mapping[str, int], changes: Iterable[Change]) -> Map
         change.device
         for change in changes
         if change.device in removed
-        and (change.received_at if isinstance(change, ReadingChange) else change.at) > removed[change.device]
-        and (isinstance(change, ReadingChange) or not change.retained)
+        and (change.received_at if isinstance(change, Read) else change.at) > removed[change.device]
+        and (isinstance(change, Read) or not change.retained)
         and not (isinstance(change, StatusChange) and not change.online)
     }
     return {name: at for name, at in removed.items() if name not in back} if back else removed
+
+
+def _gather(read: dict[str, dict[str, Sequence[Point]]], device: str, metric: str, points: Sequence[Point]) -> None:
+    series = read.get(device)
+    if series is None:
+        read[device] = {metric: points}
+    else:
+        earlier = series.get(metric)
+        series[metric] = points if earlier is None else (*earlier, *points)
 
 
 def _new(name: str, version: int) -> DeviceNow:
     return DeviceNow(name, None, None, None, None, 0, version, version, {}, {})
 
 
-def _read(device: DeviceNow, read: Mapping[str, Sequence[ReadingChange]], version: int, *, count: bool) -> DeviceNow:
+def _read(device: DeviceNow, read: Mapping[str, Sequence[Point]], version: int, *, count: bool) -> DeviceNow:
     """The device with a batch's readings, which are at least one a metric."""
     name, units, metrics = device.name, device.units, dict(device.metrics)
     counted, received_at = device.counted, 0
     for metric, points in read.items():
         metrics[metric] = grown(name, metric, units.get(metric), metrics.get(metric), points, version)
         counted += len(points)
-        if (at := points[-1].received_at) > received_at:
+        if (at := points[-1][2]) > received_at:
             received_at = at
     online, rate, presence_version = device.online, device.rate, device.presence_version
     presence = device.presence

@@ -15,7 +15,7 @@ from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
 from db.leases import LeaseLost
 from ingest.dialects.decoded import Decoded
-from ingest.placement import Boot, Ids, Known, Placed, Verdict, place
+from ingest.placement import Boot, Ids, Known, Newest, Placed, Verdict, place
 from ingest.snapshot import AboutChange, Change, StateChange, StatusChange
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,6 @@ class _Catalogue:
     devices: dict[str, int] = field(default_factory=dict)
     series: dict[tuple[int, str], int] = field(default_factory=dict)
     boots: dict[int, Boot] = field(default_factory=dict)
-    latest: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +69,21 @@ def _keep(connection: Connection, _piece: Sequence[Decoded], placed: Placed) -> 
     dead_letters.store(connection, placed.dead_letters)
 
 
+def _unknown(_device: str, _metric: str) -> None:
+    """No newest value is known: whoever stores what no broker retains needs none."""
+
+
 class Writer:
     """Stores batches. One thread uses it; on an error that may pass, hand it the same batch again.
 
     `fence` is asked at the beginning of each transaction, and raises LeaseLost where this one may not write.
     `keep_letters` takes the dead letters of a piece, in the transaction that stores it. `meanwhile` is called, perhaps
-    several times a batch, while a database server works and this thread would but wait. `verdicts`: whether outcomes
-    tell of each message by itself.
+    several times a batch, while a database server works and this thread would but wait. `newest` tells the
+    newest value of a series, by which a retained reading without a time is known. `verdicts`: whether outcomes tell of
+    each message by itself.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what differs between those who store
         self,
         engine: Engine,
         worker: str,
@@ -87,10 +91,11 @@ class Writer:
         fence: Callable[[Connection], None] | None = None,
         keep_letters: KeepLetters = _keep,
         meanwhile: Callable[[], None] | None = None,
+        newest: Newest = _unknown,
         *,
         verdicts: bool = False,
     ) -> None:
-        self._engine, self._fence, self._meanwhile = engine, fence, meanwhile
+        self._engine, self._fence, self._meanwhile, self._newest = engine, fence, meanwhile, newest
         self._verdicts = verdicts
         self._worker, self._token = worker, token
         self._keep_letters = keep_letters
@@ -114,10 +119,6 @@ class Writer:
             for series in devices.every_series(connection, deleted=True):
                 if series.device in by_name:  # else another worker made it a moment ago
                     self._catalogue.series[by_name[series.device], series.metric] = series.id
-            for reading in readings.newest(connection):
-                series_id = self.series_id(reading.device, reading.metric)
-                if series_id is not None:
-                    self._catalogue.latest[series_id] = reading.value
 
     def device_ids(self, connection: Connection, names: Sequence[str]) -> Mapping[str, int]:
         """The numbers of devices that are stored, of those that another writer made as well."""
@@ -193,13 +194,13 @@ class Writer:
                 else:
                     ids, placed = self._place_trusting(connection, piece, now_ms)
                 key = BatchKey(self._worker, self._token, self._number)
-                attempt = _Attempt(key, ids, placed, _outcome(piece, placed))
+                attempt = _Attempt(key, ids, placed, _outcome(placed))
                 if not account.claim_batch(connection, key, placed.tally, placed.seen, now_ms):
                     connection.rollback()
                     return self._accept(self._unsure)
                 free = _insert(connection, placed, now_ms, self._meanwhile)
                 if free:
-                    _store_rest(connection, piece, ids, placed)
+                    _store_rest(connection, ids, placed)
                     self._keep_letters(connection, piece, placed)
                     self._unsure = attempt
                 else:
@@ -212,14 +213,15 @@ class Writer:
     def _place_trusting(self, connection: Connection, piece: Sequence[Decoded], now_ms: int) -> tuple[Ids, Placed]:
         """Place a piece as if every key were free and, at first, as if every device and series were known."""
         ids = Ids(self._catalogue.devices, self._catalogue.series)
-        if {d.report.device for d in piece if d.report is not None} <= ids.devices.keys():
-            with contextlib.suppress(KeyError):
-                return ids, self._place(piece, ids, None)
+        with contextlib.suppress(KeyError):
+            placed = self._place(piece, ids, None)
+            if {d.report.device for d in placed.reports if d.report is not None} <= ids.devices.keys():
+                return ids, placed
         ids = self._ids(connection, piece, now_ms)
         return ids, self._place(piece, ids, None)
 
     def _place(self, piece: Sequence[Decoded], ids: Ids, known: Known | None) -> Placed:
-        return place(piece, ids, self._catalogue.boots, self._catalogue.latest, known, verdicts=self._verdicts)
+        return place(piece, ids, self._catalogue.boots, self._newest, known, verdicts=self._verdicts)
 
     def _accept(self, attempt: _Attempt | None) -> Outcome:
         """Remember what a committed attempt made."""
@@ -231,7 +233,6 @@ class Writer:
         catalogue.devices.update(attempt.ids.devices)
         catalogue.series.update(attempt.ids.series)
         catalogue.boots.update(attempt.placed.boots)
-        catalogue.latest.update({series_id: value for series_id, _, value in attempt.placed.rows})
         return attempt.outcome
 
     def _ids(self, connection: Connection, piece: Sequence[Decoded], now_ms: int) -> Ids:
@@ -296,8 +297,8 @@ def _insert(connection: Connection, placed: Placed, now_ms: int, meanwhile: Call
     return readings.insert_new(connection, placed.rows, meanwhile) == len(placed.rows)
 
 
-def _store_rest(connection: Connection, piece: Sequence[Decoded], ids: Ids, placed: Placed) -> None:
-    reports = [(decoded.report.device, decoded) for decoded in piece if decoded.report is not None]
+def _store_rest(connection: Connection, ids: Ids, placed: Placed) -> None:
+    reports = [(decoded.report.device, decoded) for decoded in placed.reports if decoded.report is not None]
     # By device, each one's in order of arrival: the flush of another thread or worker locks their rows by name too.
     for _, decoded in sorted(reports, key=itemgetter(0)):
         at = decoded.message.received_at
@@ -323,11 +324,9 @@ def _stretches(keys: Iterable[readings.Key]) -> list[tuple[int, int, int]]:
     return [(series_id, first, last) for series_id, (first, last) in found.items()]
 
 
-def _outcome(piece: Sequence[Decoded], placed: Placed) -> Outcome:
+def _outcome(placed: Placed) -> Outcome:
     changes: list[Change] = []
-    for decoded in piece:
-        if decoded.report is None:
-            continue
+    for decoded in placed.reports:
         at, old = decoded.message.received_at, decoded.message.retained
         match decoded.report:
             case Status(device, online):

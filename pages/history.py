@@ -27,18 +27,20 @@ from pages.parts.history_bar import (
     zoom_to,
     zooms,
 )
-from pages.parts.history_chart import DIRECT_LABELS, DOUBLE_CLICKED, DRAGGED, Drawn, Paint, panels
+from pages.parts.history_chart import Drawn, panels
 from pages.parts.history_detail import Scene, show_export, show_patterns, show_readings, show_statistics
 from pages.parts.history_patterns import strip
 from pages.parts.history_read import OVERVIEW_POINTS, every_series, extent_of, points_for, ranges_of, states_of
+from pages.parts.history_specs import DIRECT_LABELS, DOUBLE_CLICKED, DRAGGED, Paint
 from pages.parts.history_states import MOST as MOST_BANDS
 from pages.parts.history_states import Band, bands, labels
 from pages.parts.history_tables import legend
 from pages.parts.login import check_reader
 from pages.parts.look import ink, palette
 from pages.parts.notes import note_html
-from pages.parts.periods import Period, moved, period_words, preset
+from pages.parts.periods import Period, fitting, moved, pace_s, period_words
 from pages.parts.tables import dim
+from pages.parts.view import View, says_range
 from pages.parts.words import markdown
 from runtime import get_runtime
 
@@ -46,6 +48,8 @@ from runtime import get_runtime
 _OVERVIEW: Final = 5
 #: The database is asked again after this.
 _PATIENCE_MS: Final = 1_000
+#: When a part of the page found the database gone, UTC ms.
+_AWAY: Final = "history away"
 
 
 def show_charts(scene: Scene, whole: Period) -> None:
@@ -68,8 +72,8 @@ def show_charts(scene: Scene, whole: Period) -> None:
         if len(panel.drawn) > DIRECT_LABELS:
             st.html(legend([one.shown for one in panel.drawn], scene.paint))
         key = f"history chart {index} {zooms()}"
-        st.altair_chart(
-            panel.chart,
+        st.vega_lite_chart(
+            panel.spec.whole,
             width="stretch",
             key=key,
             on_select=partial(take_gesture, key, scene.shown, whole),
@@ -111,8 +115,10 @@ def told_of(found: list[Range], scene: Scene) -> str:
         each = f"A point is {' or '.join(span(width) for width in widths)}: the mean, from lowest to highest as a band."
     else:
         each = "Every single reading."
+    words = period_words(scene.shown, now_ms(), scene.zone)
     back = " Dotted: the period before." if scene.view.compare else ""
-    return f"{each}{back} Drag over a chart to zoom in, double-click to go back. Times are those of {scene.zone.key}."
+    drag = "Drag over a chart to zoom in, double-click to go back."
+    return f"{words[0].upper()}{words[1:]}. {each}{back} {drag} Times are those of {scene.zone.key}."
 
 
 def show_nothing(scene: Scene) -> None:
@@ -136,8 +142,8 @@ def show_overview(scene: Scene, stored: Period) -> None:
     found = ranges_of(tuple(one.series for one in series), stored, OVERVIEW_POINTS, scene.zone.key)
     drawn = [Drawn(one, part) for one, part in zip(series, found, strict=True) if not part.frame.empty]
     key = f"history overview {zooms()}"
-    st.altair_chart(
-        strip(drawn, stored, scene.shown, scene.zone, scene.paint),
+    st.vega_lite_chart(
+        strip(drawn, stored, scene.shown, scene.zone, scene.paint).whole,
         width="stretch",
         key=key,
         on_select=partial(take_part, key),
@@ -157,15 +163,37 @@ def show_all(devices: tuple[str, ...], choice: Choice, zone: ZoneInfo) -> None:
     """The bar, and everything under it. Raises DatabaseAway."""
     view = current_view()
     stored = extent_of(tuple(one.series.id for one in choice.shown))
-    whole = view.whole if isinstance(view.whole, Period) else preset(view.whole, now_ms(), stored, zone)
-    scene = Scene(view, choice, view.zoom or whole, zone, Paint(ink(), palette()))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sm_bar"):
         show_series(devices, choice, view)
         show_presets(view)
-    show_range(view, whole, zone)
+    show_range(view, stored, zone)
     for problem in (*view.problems, *choice.problems):
         st.html(note_html("problem", problem))
-    show_charts(scene, whole)
+    run_every = pace_s(view.shown(now_ms(), stored, zone)) if view.moving else None
+    st.fragment(show_what_is_chosen, run_every=run_every)(view.frame, choice, zone)
+
+
+def show_what_is_chosen(frame: View, choice: Choice, zone: ZoneInfo) -> None:
+    """All that stands under the bar, as it is now: a part of the page that runs by itself.
+
+    `frame`: what the bar shows. Where something here led to another range, the bar has to follow.
+    """
+    check_reader()
+    view = current_view()
+    if view.frame != frame:
+        st.rerun()
+    try:
+        show_scene(view, choice, zone)
+    except DatabaseAway:
+        st.session_state[_AWAY] = now_ms()
+        st.rerun()
+
+
+def show_scene(view: View, choice: Choice, zone: ZoneInfo) -> None:
+    """Charts, figures, patterns, readings, files. Raises DatabaseAway."""
+    stored, now = extent_of(tuple(one.series.id for one in choice.shown)), now_ms()
+    scene = Scene(view, choice, view.shown(now, stored, zone), zone, Paint(ink(), palette()))
+    show_charts(scene, view.all_of_it(now, stored, zone))
     if stored is None:
         return
     show_overview(scene, stored)
@@ -200,6 +228,15 @@ def wait_for_readings() -> None:
     show_how_to_connect(runtime.device_address, runtime.settings.topic_root)
 
 
+def first_view(view: View, choice: Choice) -> View:
+    """What is shown to somebody who chose nothing: the first device, and of a young one no empty day before it."""
+    if not says_range(st.query_params):
+        stored = extent_of(tuple(one.series.id for one in choice.shown))
+        whole = fitting(now_ms() - stored.start) if stored is not None else None
+        view = replace(view, whole=whole or view.whole)
+    return replace(view, devices=view.devices or choice.devices)
+
+
 def show_page() -> None:
     """Everything, or what will be here. Raises DatabaseAway."""
     every = every_series()
@@ -208,13 +245,17 @@ def show_page() -> None:
         return
     view = current_view()
     choice = choose(every, view)
-    if not view.devices:
-        go(replace(view, devices=choice.devices))
+    if not view.devices or not says_range(st.query_params):
+        go(first_view(view, choice))
     show_all(tuple(dict.fromkeys(one.device for one in every)), choice, zone_of(view))
 
 
 st.title("History", anchor=False)
+away_at = st.session_state.pop(_AWAY, None)
 try:
-    show_page()
+    if away_at is not None:
+        wait_for_database(away_at)
+    else:
+        show_page()
 except DatabaseAway:
     wait_for_database(now_ms())

@@ -1,4 +1,4 @@
-"""System: how broker, database and worker are, the account, what is missing, and what could not be understood."""
+"""System: how broker, database and worker are, the account, storage, what is missing, what was not understood."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import streamlit as st
 from db import account, dead_letters
 from db.doors import Actor
 from db.engine import DatabaseAway, reading
+from db.sizes import growth
 from pages.parts.account_sum import account_html
 from pages.parts.acting import show_acting, take_act
 from pages.parts.clock import display_zone, now_ms
@@ -21,6 +22,7 @@ from pages.parts.login import actor_of, check_reader, check_role, guard, may
 from pages.parts.missing_numbers import missing_html
 from pages.parts.notes import attempt, note_done, note_html, note_problem, show_notes, take_note
 from pages.parts.service_cards import parts_html, rates_html
+from pages.parts.storage import storage_html
 from pages.parts.tables import dim
 from pages.parts.words import html
 from runtime import Runtime, get_runtime
@@ -70,6 +72,20 @@ def show_losses() -> None:
         show_acting(letters_html(newest, kept, removed, now, zone, acts=True), _LIST)
     else:
         st.html(letters_html(newest, kept, removed, now, zone))
+
+
+@st.fragment(run_every=5)
+def show_storage() -> None:
+    """How much is stored, what it takes, and for how long the disk will do."""
+    check_reader()
+    runtime = get_runtime()
+    found = runtime.sizes.current()
+    st.subheader("Storage", anchor=False)
+    if found is None:
+        away = runtime.health().database.state != "connected"
+        st.html(dim("Shown again when the database is back." if away else "Being measured…"))
+        return
+    st.html(storage_html(found, growth(found, runtime.settings.seal_after_days), now_ms(), display_zone()))
 
 
 def meant(of: str) -> tuple[list[int], str]:
@@ -148,6 +164,7 @@ if verb == "replay" and may(guard(), "admin"):
 st.title("System", anchor=False)
 show_result()
 show_health()
+show_storage()
 show_losses()
 if verb == "delete" and may(guard(), "admin"):
     ask_to_delete(of)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from db.devices import About, ActuatorState, Status
@@ -33,3 +35,13 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
         for sample in self.samples:
             count += len(sample.values)
         return count
+
+
+def count_readings(batch: Sequence[Decoded]) -> int:
+    """Readings in all of these messages, understood or not. Those of one sample cost no call each."""
+    return sum(
+        [
+            len(decoded.samples[0].values) if len(decoded.samples) == 1 and not decoded.rejected else decoded.readings
+            for decoded in batch
+        ]
+    )

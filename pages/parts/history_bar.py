@@ -18,7 +18,7 @@ from pages.parts.chosen_series import Choice
 from pages.parts.clock import display_zone, now_ms
 from pages.parts.format import at, things
 from pages.parts.notes import note_html
-from pages.parts.periods import PRESETS, Period, moved, period_words, wall, widened
+from pages.parts.periods import MOVING, PRESETS, Period, moved, period_words, wall, widened
 from pages.parts.view import View, from_query, to_query
 from pages.parts.words import markdown
 
@@ -109,32 +109,40 @@ def show_presets(view: View) -> None:
     )
 
 
-def show_range(view: View, whole: Period, zone: ZoneInfo) -> None:
-    """What is shown in words, the way to a range of one's own, to the one before and after, and out of a zoom."""
-    shown = view.zoom or whole
+def show_range(view: View, stored: Period | None, zone: ZoneInfo) -> None:
+    """What is shown in words, the way to a range of one's own, to the one before and after, and out of a zoom.
+
+    `stored`: from the first to the last reading.
+    """
+    shown = view.shown(now_ms(), stored, zone)
+    words = MOVING[view.whole] if view.moving and isinstance(view.whole, str) else period_words(shown, now_ms(), zone)
+
+    def change(to: Callable[[Period], Period]) -> Callable[[], None]:
+        """What a button does: it changes what is shown when it is pressed, which may have moved on."""
+
+        def changed() -> None:
+            old = current_view()
+            period = to(old.shown(now_ms(), stored, zone))
+            go(replace(old, zoom=period) if old.zoom is not None else replace(old, whole=period))
+
+        return changed
+
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sm_range"):
-        _step("Previous", ":material/chevron_left:", moved(shown, -1, zone))
-        with st.popover(markdown(period_words(shown, now_ms(), zone)), icon=":material/date_range:"):
+        back, on = change(lambda old: moved(old, -1, zone)), change(lambda old: moved(old, 1, zone))
+        st.button("Previous", icon=":material/chevron_left:", key="history_Previous", on_click=back)
+        with st.popover(markdown(words), icon=":material/date_range:"):
             _own_range(shown, zone)
-        _step("Next", ":material/chevron_right:", moved(shown, 1, zone), disabled=shown.end > now_ms())
+        latest = shown.end > now_ms()
+        st.button("Next", icon=":material/chevron_right:", key="history_Next", on_click=on, disabled=latest)
         if view.zoom is not None:
             st.button("Reset zoom", icon=":material/zoom_out_map:", key="history_reset", on_click=reset)
         else:
-            wider = widened(shown)
-            st.button("Zoom out", icon=":material/zoom_out:", key="history_out", on_click=go_to, args=(wider,))
+            st.button("Zoom out", icon=":material/zoom_out:", key="history_out", on_click=change(widened))
         st.toggle(
             "Compare with before",
             **bound("compare", view.compare, lambda old, on: replace(old, compare=bool(on))),
         )
         _zone_list(zone)
-
-
-def _step(label: str, icon: str, period: Period, *, disabled: bool = False) -> None:
-    def step() -> None:
-        old = current_view()
-        go(replace(old, zoom=period) if old.zoom is not None else replace(old, whole=period))
-
-    st.button(label, icon=icon, key=f"history_{label}", on_click=step, disabled=disabled)
 
 
 def _own_range(shown: Period, zone: ZoneInfo) -> None:

@@ -14,10 +14,10 @@ from pages.parts.chosen_series import Choice, Shown
 from pages.parts.clock import now_ms
 from pages.parts.format import count, things
 from pages.parts.history_bar import bound, current_view, go
-from pages.parts.history_chart import Paint
 from pages.parts.history_export import FORMATS, buttons, curl_line, export_path
 from pages.parts.history_patterns import distribution, week
 from pages.parts.history_read import last_readings, statistics_of
+from pages.parts.history_specs import Paint
 from pages.parts.history_tables import readings_html, statistics_html
 from pages.parts.periods import Period
 from pages.parts.tables import dim
@@ -98,10 +98,11 @@ def show_patterns(scene: Scene, found: Sequence[Statistics]) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown(f"**Mean by hour and weekday**, {scene.zone.key}")
-        st.altair_chart(week(one, figures, dark=st.context.theme.type == "dark"), width="stretch", key="history_week")
+        by_hour = week(one, figures, dark=st.context.theme.type == "dark")
+        st.vega_lite_chart(by_hour.whole, width="stretch", key="history_week")
     with right:
         st.markdown("**How often which value**")
-        st.altair_chart(distribution(one, figures, scene.paint), width="stretch", key="history_values")
+        st.vega_lite_chart(distribution(one, figures, scene.paint).whole, width="stretch", key="history_values")
 
 
 def _with_pattern(view: View, name: str) -> View:

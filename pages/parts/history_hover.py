@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 
@@ -20,31 +21,37 @@ _NOTHING: Final = "\N{EN DASH}"
 Read = tuple[Shown, Range, Range | None, int]
 
 
-def hover_rows(read: Sequence[Read], zone: tzinfo) -> pd.DataFrame:
-    """A row a time: `ts` (UTC ms as float64), `at` (the time as text), m0, m1, ... (what each series was, as text).
+@dataclass(frozen=True, slots=True)
+class Hover:
+    """What can be pointed at.
 
-    The names of m0, m1, ... stand in `attrs["titles"]`, because Vega takes dots and brackets in a column's name for a
-    path.
+    `rows`: one a time, with `ts` (UTC ms as float64), `at` (the time as text), and m0, m1, ... (what each series was,
+    as text): names of our own, because Vega takes dots and brackets in a column's name for a path. `titles`: these
+    names with what they are called.
     """
+
+    rows: pd.DataFrame
+    titles: tuple[tuple[str, str], ...]
+
+
+def hover(read: Sequence[Read], zone: tzinfo) -> Hover:
+    """A row a time at which any of these was read."""
     columns: list[tuple[str, str]] = []
     texts: list[pd.Series[str]] = []
     for shown, found, before, shift in read:
         for source, moved, title in ((found, 0, shown.label), (before, shift, f"{shown.label}, before")):
-            if source is not None and not source.frame.empty:
+            if source is not None:
                 columns.append((f"m{len(columns)}", title))
                 times = source.frame["ts"].to_numpy() + moved
-                texts.append(pd.Series(_texts(source.frame, shown.unit), index=times, name=columns[-1][0]))
-    rows = pd.DataFrame({"ts": pd.Series(dtype="float64"), "at": pd.Series(dtype="object")})
-    if texts:
-        every = pd.concat(texts, axis=1, sort=True)
-        if len(every) > _MOST:
-            width = (int(every.index[-1]) - int(every.index[0])) // _MOST + 1
-            every = every.assign(ts=every.index).groupby(every.index // width).first().set_index("ts")
-        rows = every.fillna(_NOTHING).reset_index(names="ts")
-        rows.insert(1, "at", [_exact(int(ts), zone) for ts in rows["ts"]])
-        rows["ts"] = rows["ts"].astype("float64")
-    rows.attrs["titles"] = columns
-    return rows
+                texts.append(pd.Series(_texts(source.frame, shown.unit), times, "object", columns[-1][0]))
+    every = pd.concat(texts, axis=1, sort=True) if texts else pd.DataFrame()
+    if len(every) > _MOST:
+        width = (int(every.index[-1]) - int(every.index[0])) // _MOST + 1
+        every = every.assign(ts=every.index).groupby(every.index // width).first().set_index("ts")
+    rows = every.fillna(_NOTHING).reset_index(names="ts")
+    rows.insert(1, "at", pd.Series([_exact(int(ts), zone) for ts in rows["ts"]], dtype="object"))
+    rows["ts"] = rows["ts"].astype("float64")
+    return Hover(rows, tuple(columns))
 
 
 def _texts(frame: pd.DataFrame, unit: str) -> list[str]:

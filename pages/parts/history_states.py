@@ -14,7 +14,7 @@ import altair as alt
 import pandas as pd
 
 from pages.parts.format import at, decimals_for, number, span
-from pages.parts.history_chart import Paint
+from pages.parts.history_specs import Paint
 from pages.parts.periods import Period
 
 #: Rows that are drawn.

@@ -9,7 +9,7 @@ from typing import Final
 from db.ranges import Gap, Statistics
 from pages.parts.chosen_series import COLOURS, Shown
 from pages.parts.format import at, count, decimals_for, exact, moment, number, span
-from pages.parts.history_chart import Paint
+from pages.parts.history_specs import Paint
 from pages.parts.tables import table
 from pages.parts.words import html
 

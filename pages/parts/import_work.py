@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 
 import streamlit as st
 
-from db import audit, imports, incoming_files
+from db import audit, imports, incoming_files, sealing
 from db.audit import Entry, Result
 from db.doors import Actor
 from db.engine import DatabaseError, writing
@@ -59,7 +59,8 @@ class Upload:
         fresh, stored, gone_through = plan.fresh, 0, 0
         result: Result = "failed"
         try:
-            for step in imports.store(runtime.engine, fresh, now_ms()):
+            seal_before = sealing.sealed_before(now_ms(), runtime.settings.seal_after_days)
+            for step in imports.store(runtime.engine, fresh, now_ms(), seal_before):
                 stored += step.stored
                 gone_through += step.readings
                 yield f"{count(gone_through)} of {things(len(fresh), 'reading')} stored."

@@ -42,8 +42,23 @@ PRESETS: Final[Mapping[str, str]] = {
     "1y": "1 year",
     EVERYTHING: "Everything",
 }
+#: What a period that ends now is called where it is shown, since its ends move.
+MOVING: Final[Mapping[str, str]] = {
+    "15m": "Last 15 minutes",
+    "1h": "Last hour",
+    "6h": "Last 6 hours",
+    TODAY: "Today",
+    "24h": "Last 24 hours",
+    "7d": "Last 7 days",
+    "30d": "Last 30 days",
+    "1y": "Last year",
+    EVERYTHING: "Everything",
+}
 #: A period that ends now moves on in steps of this part of its length, so that what was read is good for a while.
 _GRAINS: Final = 1_000
+#: Who looks sees no more, and a database need not be asked more often; and new readings are to be seen before long.
+_QUICKEST_S: Final = 5.0
+_SLOWEST_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,16 @@ def preset(name: str, now: int, extent: Period | None, zone: tzinfo) -> Period:
     grain = max(SECOND_MS, length // _GRAINS)
     end = -(-now // grain) * grain
     return Period(end - length, end)
+
+
+def fitting(age_ms: int) -> str | None:
+    """The name of the shortest period that ends now and holds all of the last `age_ms`; None if a day does not."""
+    return next((name for name, length in LENGTHS.items() if age_ms <= length <= DAY_MS), None)
+
+
+def pace_s(period: Period) -> float:
+    """After how many seconds a period that ends now has moved by what can be seen: about a pixel of a chart."""
+    return min(max(_QUICKEST_S, period.span / _GRAINS / 1_000), _SLOWEST_S)
 
 
 def moved(period: Period, steps: int, zone: tzinfo) -> Period:

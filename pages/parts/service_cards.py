@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from html import escape
@@ -130,7 +130,12 @@ def _card(part: Part, now: int, zone: tzinfo) -> str:
 
 def rates_html(health: Health) -> str:
     """Rates, times and what waits, here and at the broker, as HTML; a dash where it is not known."""
-    return f'<dl class="sm-figures">{"".join(_cell(figure) for figure in figures(health))}</dl>'
+    return figures_html(figures(health))
+
+
+def figures_html(told: Iterable[Figure]) -> str:
+    """Numbers with their names."""
+    return f'<dl class="sm-figures">{"".join(_cell(figure) for figure in told)}</dl>'
 
 
 def figures(health: Health) -> list[Figure]:

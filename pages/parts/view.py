@@ -10,11 +10,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final, Literal, cast
 from zoneinfo import ZoneInfo
 
-from pages.parts.periods import EARLIEST, LATEST, PRESETS, Period, iso
+from pages.parts.periods import EARLIEST, LATEST, PRESETS, Period, iso, preset
 from pages.parts.words import plain
 
 Form = Literal["long", "wide"]
@@ -56,6 +56,24 @@ class View:
     form: Form = "long"
     problems: tuple[str, ...] = ()
 
+    @property
+    def frame(self) -> View:
+        """What the bar above the charts shows of it: the same for views that differ in what stands under it alone."""
+        return replace(self, thresholds=(), pattern=None, rows=ROWS[0], resolution="raw", form="long")
+
+    @property
+    def moving(self) -> bool:
+        """Whether its range ends now, and so moves on: not while a part of it is looked at."""
+        return isinstance(self.whole, str) and self.zoom is None
+
+    def shown(self, now: int, stored: Period | None, zone: tzinfo) -> Period:
+        """What is shown of it at `now` (UTC ms)."""
+        return self.zoom or self.all_of_it(now, stored, zone)
+
+    def all_of_it(self, now: int, stored: Period | None, zone: tzinfo) -> Period:
+        """The whole at `now`, of which it may show a part. `stored`: from the first to the last reading."""
+        return preset(self.whole, now, stored, zone) if isinstance(self.whole, str) else self.whole
+
     def threshold(self, panel: str) -> float | None:
         """The threshold that was set for this panel."""
         return dict(self.thresholds).get(panel)
@@ -96,6 +114,11 @@ def _range_query(view: View) -> dict[str, str]:
     if shown is not None:
         query |= {"from": iso(shown.start), "to": iso(shown.end)}
     return query
+
+
+def says_range(query: Mapping[str, object]) -> bool:
+    """Whether an address says what range is shown."""
+    return any(name in query for name in ("range", "from", "to"))
 
 
 def from_query(query: Mapping[str, Sequence[str]]) -> View:

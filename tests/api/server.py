@@ -16,6 +16,7 @@ from api import api
 from api.current import the_runtime
 from db import commands, devices, engine, migrations, readings
 from db.engine import DatabaseFacts
+from db.size_watch import SizeWatch
 from ingest import restore, standing
 from ingest.health import Account, Health, Rates
 from ingest.snapshot import Board, Change, Snapshot, apply
@@ -125,11 +126,13 @@ def place(directory: Path, database_url: str) -> Iterator[Place]:
     with (directory / "lock").open("w") as lock:
         doors = make_doors(database, fresh_s=1.0)
         http = make_http_readings(settings, database, board, vitals)
-        runtime = Runtime(settings, database, doors, board, http, address, threading.Event(), worker, None, lock)
+        sizes, stopping = SizeWatch(database), threading.Event()
+        runtime = Runtime(settings, database, doors, board, http, sizes, address, stopping, worker, None, lock)
         api.dependency_overrides[the_runtime] = lambda: runtime
         api.middleware_stack = None  # made anew, so that nobody has asked for anything yet
         yield Place(runtime, vitals, board, worker)
         http.stop()
+        sizes.close()
         api.dependency_overrides.clear()
     doors.close()
     database.dispose()

@@ -12,6 +12,7 @@ from ingest.health import Account, Counts, DeadLetters, Rates, ThreadHealth, Wor
 from ingest.snapshot import ReadingChange, StatusChange
 from tests.api.people import People
 from tests.api.server import Place, Served, mounted
+from tests.parts.eventually import eventually
 
 THREADS = (ThreadHealth("ingest", True, 2), ThreadHealth("upkeep", False, 0, "ValueError: x"))
 
@@ -137,3 +138,11 @@ def test_it_is_open_on_this_machine_and_elsewhere_to_admins(
 def test_it_is_open_over_a_real_connection_too(served: Served) -> None:
     with urllib.request.urlopen(f"{served.url}/api/metrics", timeout=5) as answer:
         assert b"smartmonitor_messages_total" in answer.read()
+
+
+def test_sizes_are_told_once_they_were_looked_for(here: Place, local: TestClient) -> None:  # noqa: ARG001
+    eventually(lambda: "smartmonitor_database_readings" in scraped(local))
+    found = scraped(local)
+    assert found["smartmonitor_database_bytes readings"] > 0
+    assert found["smartmonitor_database_disk_free_bytes"] > 0
+    assert found["smartmonitor_database_readings"] == 0

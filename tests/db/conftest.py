@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from db import devices, migrations
 from db.engine import Engine, create, writing
+from tests.parts.program import Run, database_program
 
 NOW = 1_764_000_000_000
 
@@ -39,3 +41,9 @@ def temperature(engine: Engine, kitchen: int) -> int:
     """The id of that device's first series."""
     with writing(engine) as connection:
         return devices.ensure_series(connection, [(kitchen, "temperature")], NOW)[kitchen, "temperature"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Run:
+    """Runs `python -m db` on that database, in a folder without `.env`."""
+    return database_program(monkeypatch, tmp_path, database_url)

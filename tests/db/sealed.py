@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+from sqlalchemy import select
 
-from db import account, chunk_check, chunks, history, readings, sealing
+from db import account, chunk_check, chunks, days, folding, history, late, readings, sealing
 from db.account import BatchKey, Tally
 from db.engine import Engine, snapshot, writing
 from db.history import DAY_MS, HOUR_MS, MINUTE_MS, Buckets, Points
+from db.schema import hours as hours_table
+from db.schema import minutes as minutes_table
 from db.sealing import Sealer, Step
 
 SEALER = Sealer("w-upkeep", "iot")
@@ -47,6 +50,10 @@ class Series:
         """Seal what lies before `cutoff`, to the end."""
         return list(sealing.steps(self.engine, partial(writing, self.engine), SEALER, cutoff))
 
+    def fold(self, now: int) -> int:
+        """Fold hours that are over at `now`, and those for which something came late; how many stretches that was."""
+        return sum(step.stretches for step in folding.steps(self.engine, partial(writing, self.engine), now))
+
     def unseal(self, start: int = 0, end: int = 2**62) -> list[Step]:
         """Make rows of it again."""
         return list(sealing.unseal(self.engine, partial(writing, self.engine), SEALER, self.id, start, end))
@@ -58,6 +65,21 @@ class Series:
     def sealed(self) -> int:
         with snapshot(self.engine) as connection:
             return chunks.count(connection)
+
+    def hours(self) -> list[int]:
+        """The begins of stored hours, sealed or not."""
+        with snapshot(self.engine) as connection:
+            return list(connection.scalars(select(hours_table.c.ts).order_by(hours_table.c.ts)))
+
+    def minutes(self) -> list[int]:
+        """The begins of hours that are not sealed and have their minutes stored."""
+        with snapshot(self.engine) as connection:
+            return list(connection.scalars(select(minutes_table.c.ts).order_by(minutes_table.c.ts)))
+
+    def named(self) -> list[tuple[int, int]]:
+        """Hours of it that are to be folded again."""
+        with snapshot(self.engine) as connection:
+            return late.between(connection, self.id, 0, 2**62)
 
     def chunks(self) -> list[chunks.Chunk]:
         with snapshot(self.engine) as connection:
@@ -82,6 +104,10 @@ class Series:
                 assert_close(history.minutes(connection, self.id, from_, to), part, MINUTE_MS)
                 hours = history.hours(connection, self.id, from_, to)
                 assert_close(hours, part, HOUR_MS)
+                whole_days = from_ // DAY_MS * DAY_MS, -(-to // DAY_MS) * DAY_MS
+                if from_:
+                    by_day = history.refold_evenly(history.hours(connection, self.id, *whole_days), DAY_MS)
+                    assert_alike(days.days(connection, self.id, *whole_days), by_day)
                 edges = np.array([from_ + n * HOUR_MS for n in (0, 1, 24, 48, 71, 96)] + [to + 999 * HOUR_MS], np.int64)
                 hours = history.hours(connection, self.id, int(edges[0]), int(edges[-1]))
                 assert_alike(history.spans(connection, self.id, edges), history.refold(hours, edges))

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from db import migrations
-from db.__main__ import app
 from db.doors import Doors, Origin, WrongLogin
 from db.engine import Engine, create, writing
 from db.schema import audit_log
 from settings import Settings, secret_key
 from tests.parts.doors import HERE, PASSWORD, ROOT, add_user, make_doors
+from tests.parts.program import Run
 
-Run = Callable[..., Result]
 _ROOT = Path(__file__).parents[2]
 
 
@@ -28,16 +27,6 @@ _ROOT = Path(__file__).parents[2]
 def database_url(tmp_path: Path) -> str:
     """SQLite alone: what is asked of the database is tested on each kind in the other modules."""
     return f"sqlite:///{tmp_path}/monitor.db"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Run:
-    """Runs the program on that database, in a folder without `.env`."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "COLUMNS": "200"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("SECRET_KEY", raising=False)
-    return lambda *arguments, **options: CliRunner().invoke(app, [str(one) for one in arguments], **options)
 
 
 @pytest.fixture

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
-from typer.testing import CliRunner, Result
+from sqlalchemy import inspect, text
 
-from db.__main__ import app
+from db import copies, readings
 from db.engine import Engine, reading, writing
 from db.history import DAY_MS
 from tests.db.sealed import DAY, Series, every
-
-Run = Callable[..., Result]
+from tests.parts.program import Run
 
 
 @pytest.fixture
@@ -23,16 +20,6 @@ def series(engine: Engine, temperature: int) -> Series:
     found = Series(engine, temperature)
     found.receive(every(60_000, 2160))
     return found
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Run:
-    """Runs the program on that database, in a folder without `.env`."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "COLUMNS": "200"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("SEAL_AFTER_DAYS", raising=False)
-    return lambda *arguments: CliRunner().invoke(app, [str(one) for one in arguments])
 
 
 def test_from_rows_to_chunks_and_back(run: Run, series: Series) -> None:
@@ -59,6 +46,28 @@ def test_a_copy_for_sql_tools(run: Run, series: Series, engine: Engine) -> None:
     assert series.sealed() == 1440
     assert "there is a table mine already" in run("unseal", "--table", "mine").stderr
     assert "is no name for a table" in run("unseal", "--table", "x; DROP TABLE readings").stderr
+
+
+def test_a_copy_that_was_broken_off_is_made_anew(
+    run: Run, series: Series, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_new = readings.insert_new
+
+    def insert_and_break(*arguments: Any, **options: Any) -> int:
+        insert_new(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copies, "insert_new", insert_and_break)
+    assert run("unseal", "--table", "mine").exit_code != 0
+    with reading(engine) as connection:
+        assert not inspect(connection).has_table("mine")
+    monkeypatch.setattr(copies, "insert_new", insert_new)
+    copied = run("unseal", "--table", "mine")
+    assert (copied.exit_code, "2,160 readings were copied into mine" in copied.stdout) == (0, True)
+    with reading(engine) as connection:
+        assert connection.scalar(text("SELECT COUNT(*) FROM mine")) == 2160
+        assert not inspect(connection).has_table("mine_unfinished")
+    assert series.rows() == 2160
 
 
 def test_a_damaged_chunk_is_named(run: Run, series: Series, engine: Engine) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from db import balance, devices, history, imports, migrations, readings
+from db import balance, devices, history, imports, migrations, readings, sealing
 from db.engine import DatabaseAway, Engine, create, reading, snapshot, writing
 from db.incoming import DAY_MS, Incoming
 from db.incoming_files import read
@@ -20,6 +21,7 @@ from tests.parts.mariadb import MariaDB
 
 _ROOT = Path(__file__).parents[2]
 _OLD = NOW - 100 * DAY_MS
+_TODAY = NOW // DAY_MS * DAY_MS
 
 
 def incoming(path: Path, lines: list[str]) -> Incoming:
@@ -34,8 +36,8 @@ def put(engine: Engine, found: Incoming) -> tuple[int, int]:
     return store(engine, plan), plan.known
 
 
-def store(engine: Engine, plan: imports.Plan) -> int:
-    return sum(step.stored for step in imports.store(engine, plan.fresh, NOW))
+def store(engine: Engine, plan: imports.Plan, seal_before: int = 0) -> int:
+    return sum(step.stored for step in imports.store(engine, plan.fresh, NOW, seal_before))
 
 
 def days(count: int) -> list[str]:
@@ -120,20 +122,25 @@ _KILLED = """
 import os, signal, sys
 from db import imports, incoming_files
 from db.engine import create
+imports.SLOW, imports._AT_ONCE = 1, 4
 engine = create(sys.argv[1])
 found = incoming_files.read(open(sys.argv[2], "rb"), 0, int(sys.argv[4]), None, lambda _: None)
 plan = imports.plan(engine, found, lambda _: None)
-for step, _ in enumerate(imports.store(engine, plan.fresh, int(sys.argv[4]))):
+for step, _ in enumerate(imports.store(engine, plan.fresh, int(sys.argv[4]), int(sys.argv[5]))):
     if step == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 @pytest.mark.parametrize("steps", [0, 3])
-def test_an_import_that_was_killed_is_completed_by_another(engine: Engine, tmp_path: Path, steps: int) -> None:
+@pytest.mark.parametrize("sealed", [False, True])
+def test_an_import_that_was_killed_is_completed_by_another(
+    engine: Engine, tmp_path: Path, steps: int, sealed: bool
+) -> None:
     incoming(tmp_path, days(6))
     url = engine.url.render_as_string(hide_password=False)
-    arguments = [url, str(tmp_path / "in.csv"), str(steps), str(NOW)]
+    seal_before = _TODAY if sealed else 0
+    arguments = [url, str(tmp_path / "in.csv"), str(steps), str(NOW), str(seal_before)]
     killed = subprocess.run(
         [sys.executable, "-c", _KILLED, *arguments], cwd=_ROOT, check=False, capture_output=True, timeout=30
     )
@@ -194,3 +201,77 @@ def test_what_is_damaged_can_not_be_compared(engine: Engine, temperature: int, t
     found = incoming(tmp_path, lines)
     assert put(engine, found) == (1, 0)
     assert str(found.problems.kept[0]).startswith("line 2: it can't be compared with what is stored: the chunk of")
+
+
+def put_sealed(engine: Engine, found: Incoming) -> tuple[int, int]:
+    """The same where days that ended two days ago are sealed at once."""
+    plan = imports.plan(engine, found, lambda _: None)
+    return store(engine, plan, _TODAY - 2 * DAY_MS), plan.known
+
+
+def _imported(engine: Engine, series_id: int, found: Incoming) -> Series:
+    """The series of which all that is known came by the import."""
+    series = Series(engine, series_id)
+    series.expected.update(zip(found.ts.tolist(), found.value.tolist(), strict=True))
+    return series
+
+
+def test_whole_days_are_sealed_at_once_and_the_last_ones_are_rows(
+    engine: Engine, temperature: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "SLOW", 20)
+    lines = [f"{_TODAY - 5 * DAY_MS + n * 3_600_000},kitchen,temperature,{n % 7}," for n in range(5 * 24)]
+    found = incoming(tmp_path, lines)
+    assert put_sealed(engine, found) == (120, 0)
+    series = _imported(engine, temperature, found)
+    assert (series.rows(), series.sealed(), len(series.chunks())) == (48, 72, 3)
+    series.check(_TODAY - 4 * DAY_MS, _TODAY - DAY_MS)
+    assert put_sealed(engine, incoming(tmp_path, lines)) == (0, 120)
+    with snapshot(engine) as connection:
+        assert (readings.newest(connection)[0].ts, balance.read(connection).off_by) == (int(found.ts[-1]), 0)
+
+
+def test_days_of_a_slow_series_are_sealed_together(engine: Engine, temperature: int, tmp_path: Path) -> None:
+    lines = [f"{_OLD + n * DAY_MS},kitchen,temperature,{n}," for n in range(40)]
+    found = incoming(tmp_path, lines)
+    assert put_sealed(engine, found) == (40, 0)
+    series = _imported(engine, temperature, found)
+    assert [chunk.n for chunk in series.chunks()] == [31, 9]
+    series.check(_OLD // DAY_MS * DAY_MS, _OLD // DAY_MS * DAY_MS + 35 * DAY_MS)
+
+
+def test_days_of_which_something_is_stored_are_rows_and_merged(
+    engine: Engine, temperature: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "SLOW", 1)
+    series = Series(engine, temperature)
+    start = _TODAY - 9 * DAY_MS
+    series.receive([(start + 5, 1.0), (start + 4 * DAY_MS, 2.0)])
+    lines = [f"{start + n * 3_600_000},kitchen,temperature,{n}," for n in range(3 * 24)]
+    found = incoming(tmp_path, lines)
+    assert put_sealed(engine, found) == (72, 0)
+    series.expected.update(zip(found.ts.tolist(), found.value.tolist(), strict=True))
+    assert (series.rows(), series.sealed()) == (26, 48)
+    series.check(start + DAY_MS, start + 3 * DAY_MS)
+    series.fold(NOW)
+    series.seal(_TODAY - 2 * DAY_MS)
+    assert series.rows() == 0
+    series.check(start + DAY_MS, start + 3 * DAY_MS)
+
+
+def test_where_others_store_something_of_these_days_meanwhile_they_are_rows(
+    engine: Engine, temperature: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = Series(engine, temperature)
+    found = incoming(tmp_path, [f"{_OLD + n},kitchen,temperature,{n}," for n in range(9)])
+    pack_days = sealing.pack_days
+
+    def pack_while_one_comes(*arguments: Any) -> sealing.WholeDays:
+        series.receive([(_OLD + 3, 3.0), (_OLD + 100, 5.0)])
+        return pack_days(*arguments)
+
+    monkeypatch.setattr(sealing, "pack_days", pack_while_one_comes)
+    assert put_sealed(engine, found) == (8, 0)
+    series.expected.update(zip(found.ts.tolist(), found.value.tolist(), strict=True))
+    assert (series.rows(), series.sealed()) == (10, 0)
+    series.check()

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from db import balance, devices, migrations, readings
-from db.__main__ import app
 from db.doors import Doors
 from db.engine import Engine, create, snapshot, writing
 from db.gate import now_ms
 from settings import Settings, secret_key
 from tests.parts.doors import add_user, make_doors
-
-Run = Callable[..., Result]
+from tests.parts.program import Run
 
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     """SQLite alone: what is asked of the database is tested on each kind in the other modules."""
     return f"sqlite:///{tmp_path}/monitor.db"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Run:
-    """Runs the program on that database, in a folder without `.env`."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "COLUMNS": "200"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("SECRET_KEY", raising=False)
-    return lambda *arguments: CliRunner().invoke(app, [str(one) for one in arguments])
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from db import account, dead_letters, history, retention, sealing
+from db import account, dead_letters, devices, history, ranges, retention, sealing
 from db.engine import Engine, snapshot, writing
 from db.history import DAY_MS, HOUR_MS
 from db.retention import Kept, kept
@@ -91,3 +91,29 @@ def test_hours_go_at_last(series: Series) -> None:
     assert (hours.ts[0], len(hours)) == (DAY + 2 * DAY_MS, 4 * 24)
     assert len(series.chunks()) == 4
     assert series.problems() == []
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "rows"])
+def test_a_chart_over_the_time_of_which_hours_alone_are_left(series: Series, sealed: bool) -> None:
+    if sealed:
+        series.seal(DAY + 6 * DAY_MS)
+    else:
+        series.fold(DAY + 6 * DAY_MS)
+    hour = min(ts for ts, value in series.expected.items() if value == max(series.expected.values())) // HOUR_MS
+    remove(series, Kept(DAY + 4 * DAY_MS))
+    with snapshot(series.engine) as connection:
+        (one,) = devices.every_series(connection)
+        everything = ranges.read(connection, one, DAY, DAY + 6 * DAY_MS, 1_000)
+        gone = ranges.read(connection, one, DAY + DAY_MS, DAY + 2 * DAY_MS, 1_000)
+        by_day = ranges.read(connection, one, DAY, DAY + 6 * DAY_MS, 6)
+        single = ranges.read(connection, one, DAY + 5 * DAY_MS, DAY + 6 * DAY_MS, 1_000)
+        found = ranges.statistics(connection, one, DAY, DAY + 6 * DAY_MS)
+    assert (everything.resolution, everything.bucket_ms) == ("hours", HOUR_MS)
+    assert everything.frame["n"].tolist() == [4] * 6 * 24
+    highest = everything.frame["max"].to_numpy()
+    assert everything.frame["ts"].to_numpy()[highest.argmax()] == hour * HOUR_MS, "no peak is hidden"
+    assert highest.max() == max(series.expected.values())
+    assert (gone.resolution, gone.frame["n"].tolist(), gone.gaps) == ("hours", [4] * 24, ())
+    assert (by_day.resolution, by_day.frame["n"].tolist()) == ("days", [96] * 6)
+    assert (single.resolution, len(single.frame)) == ("raw", 96)
+    assert (found.n, found.max) == (6 * 96, max(series.expected.values()))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
-from db import devices, migrations, sealing
+from db import devices, late, migrations, sealing
 from db.engine import Connection, DatabaseAway, Engine, create, writing
 from db.history import DAY_MS, HOUR_MS
 from db.schema import metadata
@@ -66,6 +66,8 @@ _STEPS = st.lists(
         st.tuples(st.just("seal"), st.integers(0, _DAYS)),
         st.tuples(st.just("crash"), st.tuples(st.integers(1, _DAYS), st.integers(1, 40))),
         st.tuples(st.just("unseal"), st.integers(0, _DAYS - 1)),
+        st.tuples(st.just("fold"), st.integers(0, _DAYS * 24)),
+        st.tuples(st.just("crash while folding"), st.tuples(st.integers(0, _DAYS * 24), st.integers(1, 40))),
     ),
     min_size=2,
     max_size=8,
@@ -74,7 +76,7 @@ _STEPS = st.lists(
 
 def _empty(engine: Engine) -> None:
     with writing(engine) as connection:
-        for table in ("readings", "chunks", "hours", "account", "batches", "dead_letters"):
+        for table in ("readings", "chunks", "hours", "minutes", "late", "account", "batches", "dead_letters"):
             connection.execute(metadata.tables[table].delete())
 
 
@@ -95,18 +97,32 @@ def _run(engine: Engine, series_id: int, steps: list[tuple[str, Any]], most: int
         patch.setattr(sealing, "SLOW", slow)
         _empty(engine)
         series = Series(engine, series_id)
+        clock = [DAY]
+        name = late.name
+        patch.setattr(late, "name", lambda connection, rows, _: name(connection, rows, clock[0]))
         for what, how in steps:
+            if "fold" in what:
+                hour = how if what == "fold" else how[0]
+                clock[0] = max(clock[0], DAY + hour * HOUR_MS + late.CLOSED_AFTER_MS)
             if what == "receive":
                 series.receive(how)
             elif what == "seal":
                 series.seal(DAY + how * DAY_MS)
             elif what == "unseal":
                 series.unseal(DAY + how * DAY_MS, DAY + (how + 1) * DAY_MS)
+            elif what == "fold":
+                series.fold(clock[0])
+            elif what == "crash while folding":
+                with suppress(_Crash), _at_statement(engine, how[1], _crash):
+                    series.fold(clock[0])
             else:
                 days, statement = how
                 with suppress(_Crash), _at_statement(engine, statement, _crash):
                     series.seal(DAY + days * DAY_MS)
             series.check(DAY + 5 * HOUR_MS, DAY + DAY_MS + 2 * HOUR_MS)
+        series.fold(clock[0])
+        assert series.named() == []
+        series.check(DAY + HOUR_MS, DAY + 30 * HOUR_MS)
         series.seal(DAY + _DAYS * DAY_MS)
         assert series.rows() == 0
         series.check(DAY + HOUR_MS, DAY + 3 * HOUR_MS)

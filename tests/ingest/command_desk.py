@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from db import commands, devices
 from db.commands import Command
 from db.engine import reading, writing
@@ -10,6 +12,8 @@ from ingest.vitals import now_ms
 from tests.ingest.worker import KEY, Worker
 from tests.parts.eventually import eventually
 
+_ROW = text("SELECT status, report FROM commands WHERE id = :id")
+_HASTEN = text("UPDATE commands SET deadline_at = :now WHERE id = :id")
 ANNA = Actor("anna", "operator", Origin("192.0.2.7"))
 
 
@@ -53,6 +57,20 @@ class Desk:
         """Its status on the board."""
         known = self.worker.board.current.commands.get(command.id)
         return known.command.status if known is not None else None
+
+    def hasten(self, command: Command, report: str | None = None) -> Command:
+        """Have its deadline pass once it is published and the device has reported this; its end."""
+
+        def is_there() -> bool:
+            with writing(self.worker.database) as connection:
+                row = connection.execute(_ROW, {"id": command.id}).one()
+                if (row.status, row.report) != ("published", report):
+                    return False
+                connection.execute(_HASTEN, {"id": command.id, "now": now_ms()})
+                return commands.move(connection, command.id, "published", "Its deadline was moved.", now_ms())
+
+        eventually(is_there, what="a published command")
+        return self.ends(command)
 
     def is_stored(self, name: str = "d") -> bool:
         """Whether the device and its LED's state are in the database."""

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from db import account, chunks, devices, history, leases, migrations, readings
+from db import account, chunks, devices, history, hours, leases, migrations, readings
 from db import engine as database
 from db.account import BatchKey, Tally
 from db.engine import Connection, Engine, snapshot, writing
 from db.leases import LeaseLost
-from db.packing import DAY_MS
+from db.packing import DAY_MS, HOUR_MS
 from ingest import audit, audit_report
 from ingest.archive import Archive, HistorySettings
 from ingest.vitals import now_ms
@@ -76,6 +76,25 @@ def test_with_nothing_set_all_stays_rows(engine: Engine) -> None:
     assert _work(_archive(engine, HistorySettings()))
     with snapshot(engine) as connection:
         assert (readings.count(connection), chunks.count(connection)) == (1, 0)
+
+
+@pytest.mark.parametrize("seal_after_days", [0, 2])
+def test_hours_that_are_over_are_folded(engine: Engine, seal_after_days: int) -> None:
+    hour = now_ms() // HOUR_MS * HOUR_MS
+    series_id = _store(engine, [(hour - 5 * HOUR_MS, 1.0), (hour - 3 * HOUR_MS, 2.0), (hour + 5, 3.0)])
+    archive = _archive(engine, HistorySettings(seal_after_days))
+    assert _work(archive)
+    with snapshot(engine) as connection:
+        assert hours.between(connection, series_id, 0, hour).n.tolist() == [1, 1]
+    _store(engine, [(hour - 4 * HOUR_MS, 7.0), (hour - 3 * HOUR_MS + 5, 9.0)])
+    with snapshot(engine) as connection:
+        assert history.hours(connection, series_id, 0, hour).n.tolist() == [1, 1, 2]
+        assert hours.between(connection, series_id, 0, hour).n.tolist() == [1, 1]
+    assert _work(archive)
+    with snapshot(engine) as connection:
+        assert hours.between(connection, series_id, 0, hour).n.tolist() == [1, 1, 2]
+        assert hours.between(connection, series_id, 0, hour + HOUR_MS).hi.tolist() == [1.0, 7.0, 9.0]
+    assert audit.read(engine, now_ms()).ok
 
 
 def test_what_is_past_its_time_is_removed_and_counted(engine: Engine) -> None:

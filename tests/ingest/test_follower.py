@@ -90,8 +90,12 @@ def test_values_status_about_and_states_of_a_worker_elsewhere(
         eventually(lambda: (found := device(board)) and found.actuators["led"].state == "OFF")
         publisher.publish([(f"{topic_root}/d/telemetry", '{"v": 3}')])
         eventually(lambda: (found := device(board)) and found.online, what="traffic that proves an offline wrong")
-    eventually(lambda: follower.health().account == worker.health.account)
-    assert follower.health().dead_letters == worker.health.dead_letters
+    eventually(
+        lambda: (
+            follower.health().account == worker.health.account
+            and follower.health().dead_letters == worker.health.dead_letters
+        )
+    )
     assert follower.health().account.messages.stored == 8
 
 
@@ -109,7 +113,7 @@ def test_health_lists_the_workers_and_judges_the_broker_by_them(
     assert listed.heartbeat_age_ms < 5_000
     worker.stop()
     eventually(lambda: follower.health().broker.state == "connecting")
-    assert [w.broker_state for w in follower.health().workers] == ["stopped"]
+    eventually(lambda: [w.broker_state for w in follower.health().workers] == ["stopped"])
 
 
 def test_the_lag_is_that_of_the_worker_furthest_behind(database_url: str, follow: MakeFollower) -> None:

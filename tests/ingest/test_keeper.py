@@ -103,7 +103,7 @@ def test_a_keeper_that_falls_silent_is_replaced_and_writes_no_more(
     assert other.held().letters == []
     assert other.board.current.devices["d"].actuators["led"].state == "ON"
     assert "led" not in frozen.board.current.devices["d"].actuators
-    assert [thread.name for thread in frozen.health.threads if thread.alive] == ["ingest", "keeper", "upkeep"]
+    assert [thread.name for thread in frozen.health.threads if thread.alive] == ["ingest", "keeper", "latest", "upkeep"]
 
 
 def test_the_keeper_comes_back_when_its_successor_leaves(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from db import audit
-from db.engine import reading
+from db.engine import snapshot
 from tests.ingest.command_desk import Desk
 from tests.ingest.conftest import MakeWorker
 from tests.ingest.killed_dispatcher import ARMS
@@ -49,7 +49,7 @@ def test_a_worker_killed(
         assert len(device.told) <= 2
 
         def ends() -> list[str]:
-            with reading(worker.database) as connection:
+            with snapshot(worker.database) as connection:
                 assert audit.verify(connection, b"k" * 32, None).ok
                 return [one.entry.action for one in audit.search(connection, action="command.")]
 

@@ -192,11 +192,14 @@ def test_a_commit_whose_answer_is_lost_counts_once(
 ) -> None:
     with LossyProxy(mariadb.port) as proxy:
         url = make_url(mariadb_url).set(port=proxy.port).render_as_string(hide_password=False)
-        # Only batches commit: no sign of life and no flush comes between.
         worker = make_worker(url, mosquitto.url, topic_root, heartbeat_s=60, flush_s=60)
         worker.start()
         worker.connected()
-        for number in range(3):
+        mosquitto.publish(f"{topic_root}/d/telemetry", json.dumps({"v": 0}))
+        # From here on only batches commit: no sign of life and no flush comes between.
+        eventually(worker.flushed)
+        worker.wait_for(1)
+        for number in range(1, 4):
             proxy.lost.clear()
             proxy.lose_next_commit()
             # No sequence number and no time: nothing but the batch's own row can tell that it was stored.
@@ -204,8 +207,8 @@ def test_a_commit_whose_answer_is_lost_counts_once(
             assert proxy.lost.wait(5)
             worker.wait_for(number + 1)
         tally = worker.check_account()
-        assert (tally.stored, tally.duplicate, tally.readings_stored) == (3, 0, 3)
-        assert worker.held().values("d") == [0.0, 1.0, 2.0]
+        assert (tally.stored, tally.duplicate, tally.readings_stored) == (4, 0, 4)
+        assert worker.held().values("d") == [0.0, 1.0, 2.0, 3.0]
         worker.stop()
 
 

@@ -78,7 +78,8 @@ def test_a_thread_that_dies_begins_again_and_nothing_is_lost(
     tally = worker.check_account()
     assert sorted(worker.held().values("d")) == [float(n) for n in range(200)]
     assert (tally.stored, tally.rejected) == (200, 0)
-    ingest, upkeep = worker.health.threads
+    ingest, latest, upkeep = worker.health.threads
+    assert (latest.name, latest.restarts) == ("latest", 0)
     assert (ingest.name, ingest.alive, ingest.problem) == ("ingest", True, None)
     assert (upkeep.name, upkeep.restarts) == ("upkeep", 0)
     died = [r for r in caplog.records if r.levelname == "ERROR"]

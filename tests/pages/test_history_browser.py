@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -24,6 +27,8 @@ FIRST: Final = ms("2026-10-23T22:00:00Z")
 #: A reading every 2 minutes for 3 days, with a silence of 2 hours.
 TIMES: Final = [ts for ts in range(FIRST, FIRST + 3 * DAY_MS, 120_000) if not 30 <= (ts - FIRST) / HOUR_MS < 32]
 THREE_DAYS: Final = {"range": "2026-10-23T22:00:00Z..2026-10-26T22:00:00Z"}
+_FIRST_CHART: Final = "document.querySelector('.stVegaLiteChart svg.marks')"
+_FIRST_LINE: Final = f"{_FIRST_CHART}.querySelector('.mark-line path').getAttribute('d')"
 UNITS: Final = {"temperature": "°C", "humidity": "%"}
 
 
@@ -52,6 +57,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         eventually(lambda: running.get("/api/health/").status_code == 200)
         fill(running)
         publish(running, "kitchen/status", "online")
+        yield running
+
+
+@pytest.fixture
+def young(part_directory: Path) -> Iterator[Server]:
+    """A server whose first readings are of the last three minutes."""
+    with Server(part_directory) as running:
+        eventually(lambda: running.get("/api/health/").status_code == 200)
+        now = time.time_ns() // 1_000_000
+        backlog = [{"ts": ts, "temperature": value_at(ts, 0)} for ts in range(now - 180_000, now, 5_000)]
+        publish(running, "kitchen/about", '{"units": {"temperature": "°C"}}')
+        publish(running, "kitchen/telemetry", json.dumps(backlog))
+        eventually(lambda: running.get("/api/health/").json()["ingest"]["readings"]["stored"] == len(backlog))
         yield running
 
 
@@ -206,6 +224,42 @@ def test_a_range_without_readings_says_where_there_are_some(server: Server, page
 
     expect(page).to_have_url(re.compile("to=2026-10-26T21%3A58%3A00.001Z"))
     expect(chart(page)).to_be_visible()
+
+
+def test_a_young_system_is_shown_whole_and_moves_on_as_the_same_chart(young: Server, pages: Pages) -> None:
+    page = pages.open()
+    page.clock.install()  # whose seconds pass when we say so
+    page.goto(f"{young.url}/history")
+    settled(page)
+    expect(page).to_have_url(re.compile("device=kitchen&range=15m"))
+    expect(page.get_by_role("button", name="Last 15 minutes")).to_be_visible()
+    page.evaluate(f"{_FIRST_CHART}.dataset.kept = 'yes'")
+    line = page.evaluate(_FIRST_LINE)
+
+    publish(young, "kitchen/telemetry", '{"temperature": 40.25}')
+    eventually(lambda: young.get("/api/dht22_db/", device="kitchen").json()["temperature"] == 40.25)
+
+    def has_moved_on() -> bool:
+        page.clock.fast_forward(5_000)
+        page.wait_for_timeout(100)  # lets Playwright hear of what the page does
+        return bool(page.evaluate(_FIRST_LINE) != line) and page.get_by_text("40.25").count() > 0
+
+    assert eventually(has_moved_on, what="the new reading on the page")
+    assert page.evaluate(f"{_FIRST_CHART}.dataset.kept") == "yes", "the chart was built anew"
+
+
+def test_another_range_is_drawn_into_the_chart_that_is_there(server: Server, pages: Pages) -> None:
+    page = open_history(pages, server, {"device": "kitchen", "from": "2026-10-24T08:00Z", "to": "2026-10-24T14:00Z"})
+    page.evaluate(f"{_FIRST_CHART}.dataset.kept = 'yes'")
+    line = page.evaluate(_FIRST_LINE)
+    expect(chart(page).locator(".role-axis-label text").filter(has_text=":").first).to_have_text("08:00")
+
+    page.get_by_role("button", name="Next").click()
+
+    expect(chart(page).locator(".role-axis-label text").filter(has_text=":").first).to_have_text("14:00")
+    expect(page).to_have_url(re.compile("from=2026-10-24T14%3A00%3A00Z"))
+    eventually(lambda: page.evaluate(_FIRST_LINE) != line)
+    assert page.evaluate(f"{_FIRST_CHART}.dataset.kept") == "yes", "the chart was built anew"
 
 
 def test_what_an_address_gets_wrong_is_said(server: Server, pages: Pages) -> None:

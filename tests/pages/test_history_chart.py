@@ -9,9 +9,10 @@ import pytest
 from db.devices import Series
 from db.ranges import Gap, Range, Statistics
 from pages.parts.chosen_series import Shown
-from pages.parts.history_chart import DOUBLE_CLICKED, DRAGGED, Drawn, Paint, panels
-from pages.parts.history_hover import hover_rows
+from pages.parts.history_chart import Drawn, panels
+from pages.parts.history_hover import hover
 from pages.parts.history_patterns import distribution, strip, week
+from pages.parts.history_specs import DOUBLE_CLICKED, DRAGGED, Paint, Spec
 from pages.parts.history_tables import legend, readings_html, statistics_html
 from pages.parts.periods import HOUR_MS, MINUTE_MS, Period
 from pages.parts.tables import NOTHING
@@ -38,8 +39,14 @@ def read(one: Shown, *rows: tuple[int, int, float, float, float, int], bucket: i
 ROWS = ((0, 12, 21.0, 20.5, 22.5, 0), (1, 12, 21.5, 21.0, 22.0, 0), (9, 1, 20.0, 20.0, 20.0, 1))
 
 
-def spec(drawn: list[Drawn]) -> list[dict[str, Any]]:
-    return [panel.chart.to_dict() for panel in panels(drawn, HOUR, BERLIN, PAINT)]
+def spec(drawn: list[Drawn], period: Period = HOUR) -> list[dict[str, Any]]:
+    return [panel.spec.whole for panel in panels(drawn, period, BERLIN, PAINT)]
+
+
+def rows_of(chart: dict[str, Any], layer: dict[str, Any]) -> list[dict[Any, Any]]:
+    """What a layer shows."""
+    found: pd.DataFrame = chart["datasets"][layer["data"]["name"]]
+    return found.to_dict("records")
 
 
 def test_there_is_a_panel_a_unit_and_its_title_says_which() -> None:
@@ -60,7 +67,7 @@ def test_the_band_is_light_under_a_thin_mean_and_both_break_at_gaps() -> None:
 
     assert (band["mark"]["type"], band["mark"]["opacity"]) == ("area", 0.25)
     assert (line["mark"]["type"], line["mark"]["strokeWidth"]) == ("line", 1.5)
-    rows = chart["datasets"][line["data"]["name"]]
+    rows = rows_of(chart, line)
     assert [row["line"] for row in rows] == ["0 0", "0 0", "0 1"]
     assert [row["lone"] for row in rows] == [False, False, True]
     assert (band["encoding"]["detail"]["field"], line["encoding"]["detail"]["field"]) == ("line", "line")
@@ -68,12 +75,28 @@ def test_the_band_is_light_under_a_thin_mean_and_both_break_at_gaps() -> None:
 
 def test_times_are_utc_milliseconds_and_the_axis_tells_the_zone_s_clocks() -> None:
     (chart,) = spec([Drawn(shown(), read(shown(), *ROWS))])
-    x = chart["layer"][1]["encoding"]["x"]
 
-    assert x["scale"]["domain"] == [HOUR.start, HOUR.end]
-    assert x["axis"]["title"] == "23 Nov 2026, Europe/Berlin"
-    assert f'"{START}": "11:00"' in x["axis"]["labelExpr"]
-    assert chart["datasets"][chart["layer"][1]["data"]["name"]][0]["ts"] == START
+    edges, marks = (chart["datasets"][name].to_dict("records") for name in ("edges", "marks"))
+    assert edges == [{"ts": HOUR.start, "to": HOUR.end}]
+    assert marks[0] == {"ts": START, "label": "11:00"}
+    assert chart["layer"][0]["encoding"]["x"]["axis"]["title"] == "23 Nov 2026, Europe/Berlin"
+    assert rows_of(chart, chart["layer"][1])[0]["ts"] == START
+
+
+def test_a_chart_that_moves_on_or_fills_is_the_same_chart_with_other_readings() -> None:
+    later = Period(START + 10 * MINUTE_MS, START + 3 * HOUR_MS)
+    single, none = ((0, 1, 21.0, 21.0, 21.0, 0),), read(shown(), *ROWS[:0])
+    one, other, empty = (
+        spec([Drawn(shown(), found, before, HOUR_MS)], period)[0]
+        for found, before, period in (
+            (read(shown(), *ROWS), none, HOUR),
+            (read(shown(), *single, bucket=None), read(shown(), *ROWS), later),
+            (none, read(shown(), *ROWS), later),
+        )
+    )
+
+    assert set(one["datasets"]) == set(other["datasets"]) == set(empty["datasets"])
+    assert [{**chart, "datasets": None} for chart in (one, other)] == [{**empty, "datasets": None}] * 2
 
 
 def test_the_unit_stands_on_the_axis() -> None:
@@ -90,7 +113,7 @@ def test_series_have_their_strokes_and_up_to_five_their_names() -> None:
 
     assert colour["range"] == ["#111111", "#333333", "#222222", "#222222", "#333333"]
     assert dash["range"] == [[1, 0], [1, 0], [6, 3], [1, 0], [1, 0]]
-    places = [row["place"] for row in chart["datasets"][names["data"]["name"]]]
+    places = [row["place"] for row in rows_of(chart, names)]
     assert len(set(places)) == 5
 
     (chart,) = spec([Drawn(one, read(one, *ROWS)) for one in [*five, shown("m6", "°C", 6)]])
@@ -103,10 +126,10 @@ def test_the_period_before_lies_over_what_is_shown() -> None:
     (chart,) = spec([drawn])
     dotted = next(layer for layer in chart["layer"] if layer["mark"].get("strokeDash"))
 
-    assert [row["ts"] for row in chart["datasets"][dotted["data"]["name"]]] == [START, START + MINUTE_MS]
-    hover = hover_rows([(drawn.shown, drawn.range, drawn.before, drawn.shift)], BERLIN)
-    assert hover.attrs["titles"] == [("m0", "temperature"), ("m1", "temperature, before")]
-    assert hover["m1"].tolist() == ["19.0 °C", "19.5 °C", NOTHING]
+    assert [row["ts"] for row in rows_of(chart, dotted)] == [START, START + MINUTE_MS]
+    pointed = hover([(drawn.shown, drawn.range, drawn.before, drawn.shift)], BERLIN)
+    assert pointed.titles == (("m0", "temperature"), ("m1", "temperature, before"))
+    assert pointed.rows["m1"].tolist() == ["19.0 °C", "19.5 °C", NOTHING]
 
 
 def test_the_pointer_reads_out_every_series_exactly() -> None:
@@ -114,7 +137,7 @@ def test_the_pointer_reads_out_every_series_exactly() -> None:
     one = read(shown(), *ROWS)
     other = read(humidity, (1, 1, 48.25, 48.25, 48.25, 0), bucket=None)
 
-    rows = hover_rows([(shown(), one, None, 0), (humidity, other, None, 0)], BERLIN)
+    rows = hover([(shown(), one, None, 0), (humidity, other, None, 0)], BERLIN).rows
 
     assert rows["at"].tolist()[0] == "23 Nov 2026, 11:00:00 CET"
     assert rows["m0"].tolist() == ["21.0 °C (20.5 to 22.5)", "21.5 °C (21.0 to 22.0)", "20.0 °C"]
@@ -129,7 +152,7 @@ def test_many_series_that_never_report_at_once_share_the_times_that_can_be_point
         frame = frame.assign(n=1, mean=1.0, min=1.0, max=1.0, segment=0)
         every.append((one, Range(one.series, "raw", None, HOUR.start, HOUR.end, frame, ()), None, 0))
 
-    rows = hover_rows(every, BERLIN)
+    rows = hover(every, BERLIN).rows
 
     assert 500 < len(rows) <= 1_501
     assert (rows[["m0", "m1", "m2", "m3"]] == NOTHING).to_numpy().mean() < 0.01
@@ -196,26 +219,24 @@ def test_a_series_without_readings_has_no_figures() -> None:
 
 @pytest.mark.parametrize("dark", [True, False])
 def test_patterns_are_drawn_by_the_zone_s_week(dark: bool) -> None:
-    chart = week(shown(), figures(), dark=dark).to_dict()
-    rows = next(iter(chart["datasets"].values()))
+    rows = week(shown(), figures(), dark=dark).data["week"].to_dict("records")
 
     assert [(row["day"], row["hours"], row["mean_text"]) for row in rows] == [
         ("Mon", "11:00 to 12:00", "21 °C"),
         ("Sun", "23:00 to 24:00", "22 °C"),
     ]
-    assert distribution(shown(), figures(), PAINT).to_dict()["encoding"]["x2"]["field"] == "high"
+    assert distribution(shown(), figures(), PAINT).whole["encoding"]["x2"]["field"] == "high"
 
 
 def test_the_overview_marks_what_is_shown_within_what_is_stored() -> None:
     stored = Period(START - 9 * HOUR_MS, START + 30 * MINUTE_MS)
     flat = read(shown("flat", None, 1), (0, 1, 5.0, 5.0, 5.0, 0))
 
-    chart = strip(
+    chart: Spec = strip(
         [Drawn(shown(), read(shown(), *ROWS)), Drawn(shown("flat", None, 1), flat)], stored, HOUR, BERLIN, PAINT
     )
-    data = chart.to_dict()
 
-    (seen,) = data["datasets"][data["layer"][0]["data"]["name"]]
+    (seen,) = chart.data["seen"].to_dict("records")
     assert (seen["ts"], seen["to"]) == (HOUR.start, stored.end)
 
 

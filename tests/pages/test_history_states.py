@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from pages.parts.history_chart import Paint
+from pages.parts.history_specs import Paint
 from pages.parts.history_states import MOST, Band, bands, drawn_of, labels, rectangles, state_word
 from pages.parts.periods import Period
 

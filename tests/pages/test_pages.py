@@ -159,6 +159,22 @@ def test_system_when_all_is_well_and_nothing_has_come(running: Runtime) -> None:
         assert said in text_of(app)
 
 
+def test_system_tells_how_much_is_stored_once_it_was_looked_for(running: Runtime) -> None:
+    app = opened("system")
+    shown = ""
+
+    def is_told() -> bool:
+        nonlocal shown
+        shown = text_of(app.run())
+        return "readings kept" in shown
+
+    assert eventually(is_told)
+    assert not app.exception
+    assert running.sizes.current() is not None
+    for said in ("a row each", "disk full at this rate", "free on its disk"):
+        assert said in shown
+
+
 def test_system_shows_what_could_not_be_understood(running: Runtime) -> None:
     publish(running, "iot/kitchen/telemetry", "<b>warm</b>")
     eventually(lambda: running.health().account.messages.rejected == 1)

@@ -5,8 +5,24 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pages.parts.periods import DAY_MS, HOUR_MS, Period, iso, moved, period_words, preset, whole_days, widened
-from pages.parts.view import View, from_query, to_query
+from pages.parts.periods import (
+    DAY_MS,
+    HOUR_MS,
+    LENGTHS,
+    MINUTE_MS,
+    MOVING,
+    PRESETS,
+    Period,
+    fitting,
+    iso,
+    moved,
+    pace_s,
+    period_words,
+    preset,
+    whole_days,
+    widened,
+)
+from pages.parts.view import View, from_query, says_range, to_query
 from tests.pages.cases import ms
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -133,3 +149,54 @@ def test_no_calendar_ends_before_the_ranges_do(zone: str) -> None:
 )
 def test_a_range_in_words(start: str, end: str, words: str) -> None:
     assert period_words(Period(ms(start), ms(end)), NOW, BERLIN) == words
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "name"),
+    [
+        (0, "15m"),
+        (15 * MINUTE_MS, "15m"),
+        (15 * MINUTE_MS + 1, "1h"),
+        (5 * HOUR_MS, "6h"),
+        (23 * HOUR_MS, "24h"),
+        (DAY_MS + 1, None),
+        (400 * DAY_MS, None),
+    ],
+)
+def test_the_first_range_of_a_young_series_holds_all_of_it_and_little_else(age_ms: int, name: str | None) -> None:
+    assert fitting(age_ms) == name
+
+
+def test_every_ready_made_range_is_called_something_while_it_moves() -> None:
+    assert MOVING.keys() == PRESETS.keys()
+
+
+def test_a_range_moves_on_by_about_a_pixel_but_neither_all_the_time_nor_hardly_ever() -> None:
+    paces = {name: pace_s(Period(0, length)) for name, length in LENGTHS.items()}
+    assert paces == {"15m": 5, "1h": 5, "6h": 21.6, "24h": 86.4, "7d": 600, "30d": 600, "1y": 600}
+
+
+def test_what_moves_ends_now_and_is_not_looked_at_in_part() -> None:
+    assert View(whole="1h").moving
+    assert View(whole="all").moving
+    assert not View(whole="1h", zoom=EVENING).moving
+    assert not View(whole=EVENING).moving
+    assert View(whole="1h").shown(NOW, None, BERLIN).end - NOW < 4_000
+    assert View(whole="1h", zoom=EVENING).shown(NOW, None, BERLIN) == EVENING
+    assert View(whole="1h", zoom=EVENING).all_of_it(NOW, None, BERLIN).span == HOUR_MS
+
+
+def test_the_bar_follows_what_it_shows_and_nothing_else() -> None:
+    view = View(devices=("kitchen",), whole="1h")
+    under_it = View(
+        ("kitchen",), whole="1h", thresholds=(("°C", 2.0),), pattern=("kitchen", "t"), rows=100, form="wide"
+    )
+    assert under_it.frame == view.frame
+    assert View(("kitchen",), whole="1h", zoom=EVENING).frame != view.frame
+    assert View(("kitchen",), whole="1h", compare=True).frame != view.frame
+
+
+def test_an_address_says_a_range_or_leaves_it_to_the_page() -> None:
+    assert not says_range({"device": "kitchen"})
+    assert says_range({"range": "24h"})
+    assert says_range({"from": "2026-11-24"})

@@ -83,15 +83,17 @@ def test_clear_cache_replaces_the_worker_and_makes_no_second_one(
         threads = health(server)["ingest"]["threads"]
         assert [(t["name"], t["alive"], t["restarts"]) for t in threads] == [
             ("broker-watch", True, 0),
+            ("commands", True, 0),
             ("http-readings", True, 0),
             ("ingest", True, 0),
+            ("latest", True, 0),
             ("upkeep", True, 0),
         ]
         # Two workers with one client id would throw each other out for as long as they run.
         since = health(server)["broker"]["since"]
         clients = ClientCount(broker.port)
-        # The worker, its watch, and the one that counts, over two rounds that came after what was retained.
-        eventually(lambda: clients.rounds >= 3 and clients.clients == 3)
+        # The worker, its watch, its commands, and the one that counts, over two rounds after what was retained.
+        eventually(lambda: clients.rounds >= 3 and clients.clients == 4)
         clients.stop()
         assert health(server)["broker"]["since"] == since
         assert server.output().count("The account: ") == 1, "the first worker ended"

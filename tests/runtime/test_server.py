@@ -40,8 +40,10 @@ def test_it_stores_before_any_visitor_with_one_worker(part_directory: Path) -> N
         eventually(lambda: stored(server) > 0)
         found = health(server)
         assert [(t["name"], t["alive"], t["restarts"]) for t in found["ingest"]["threads"]] == [
+            ("commands", True, 0),
             ("http-readings", True, 0),
             ("ingest", True, 0),
+            ("latest", True, 0),
             ("upkeep", True, 0),
         ]
         assert found["status"] == "ok"

@@ -11,6 +11,7 @@ from db.account import Tally
 from db.devices import Status
 from ingest.dialects.decoded import Decoded
 from ingest.placement import Boot, Ids, Known, Placed, place
+from ingest.snapshot import SeriesChange
 from tests.ingest.unit.messages import NOW, decode, message, telemetry
 
 IDS = Ids({"kitchen": 1}, {(1, "x"): 10, (1, "y"): 11})
@@ -19,11 +20,13 @@ IDS = Ids({"kitchen": 1}, {(1, "x"): 10, (1, "y"): 11})
 def _place(
     *batch: Decoded,
     boots: dict[int, Boot] | None = None,
-    latest: dict[int, float] | None = None,
+    newest: dict[tuple[str, str], float] | None = None,
     readings: dict[tuple[int, int], float] | None = None,
     receipts: dict[tuple[int, str, int], int] | None = None,
 ) -> Placed:
-    return place(batch, IDS, boots or {}, latest or {}, Known(readings or {}, receipts or {}))
+    return place(
+        batch, IDS, boots or {}, lambda *series: (newest or {}).get(series), Known(readings or {}, receipts or {})
+    )
 
 
 def _rows(placed: Placed) -> list[tuple[int, int, float]]:
@@ -37,9 +40,9 @@ def _again(decoded: Decoded, **fields: Any) -> Decoded:
 def test_new_readings_go_in_under_their_names() -> None:
     placed = _place(telemetry({"ts": NOW - 5, "x": 1, "y": 2}))
     assert _rows(placed) == [(10, NOW - 5, 1.0), (11, NOW - 5, 2.0)]
-    assert [(new.device, new.metric, new.received_at) for new in placed.new] == [
-        ("kitchen", "x", NOW),
-        ("kitchen", "y", NOW),
+    assert placed.new == [
+        SeriesChange("kitchen", "x", [(NOW - 5, 1.0, NOW)]),
+        SeriesChange("kitchen", "y", [(NOW - 5, 2.0, NOW)]),
     ]
     assert placed.tally == Tally(stored=1, readings_stored=2)
     assert (placed.receipts, placed.dead_letters, placed.own_time) == ({}, [], frozenset())
@@ -188,8 +191,8 @@ def test_a_retained_reading_with_ts_is_stored_or_a_duplicate() -> None:
 
 def test_a_retained_reading_without_ts_is_never_stored() -> None:
     decoded = telemetry({"x": 1}, retained=True)
-    assert _place(decoded, latest={10: 1.0}).tally == Tally(duplicate=1, readings_duplicate=1)
-    placed = _place(decoded, latest={10: 2.0})
+    assert _place(decoded, newest={("kitchen", "x"): 1.0}).tally == Tally(duplicate=1, readings_duplicate=1)
+    placed = _place(decoded, newest={("kitchen", "x"): 2.0})
     assert placed.tally == Tally(rejected=1, readings_rejected=1)
     assert "carries no ts" in placed.dead_letters[0].reason
 

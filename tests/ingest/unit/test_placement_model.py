@@ -27,20 +27,20 @@ class _Database:
     readings: dict[tuple[int, int], float] = field(default_factory=dict)
     receipts: dict[tuple[int, str, int], int] = field(default_factory=dict)
     boots: dict[int, Boot] = field(default_factory=dict)
-    latest: dict[int, float] = field(default_factory=dict)
+    newest: dict[int, float] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     letters: int = 0
     seen: set[tuple[str, int]] = field(default_factory=set)
 
     def store(self, batch: Sequence[Decoded]) -> None:
         known = Known(dict(self.readings), dict(self.receipts))
-        placed = place(batch, IDS, dict(self.boots), dict(self.latest), known)
+        placed = place(batch, IDS, dict(self.boots), self._newest, known)
         if not any(one.message.redelivered or one.message.retained for one in batch):
             self._try_without_asking(batch, placed)
         for series_id, ts, value in placed.rows:
             assert (series_id, ts) not in self.readings, "a key is taken twice"
             self.readings[series_id, ts] = value
-            self.latest[series_id] = value
+            self.newest[series_id] = value
         assert not placed.receipts.keys() & self.receipts.keys()
         self.receipts.update(placed.receipts)
         self.boots.update(placed.boots)
@@ -48,9 +48,12 @@ class _Database:
         self.letters += len(placed.dead_letters)
         self.seen |= {(boot, seq) for _, boot, first, last in placed.seen for seq in range(first, last + 1)}
 
+    def _newest(self, device: str, metric: str) -> float | None:
+        return self.newest.get(IDS.series[IDS.devices[device], metric])
+
     def _try_without_asking(self, batch: Sequence[Decoded], placed: Placed) -> None:
         """Where the database takes all rows of a first try, which knew nothing, it was placed rightly."""
-        first = place(batch, IDS, dict(self.boots), dict(self.latest), None)
+        first = place(batch, IDS, dict(self.boots), self._newest, None)
         keys = [(series_id, ts) for series_id, ts, _ in first.rows]
         free = len(set(keys) - self.readings.keys()) == len(keys)
         if free and not first.receipts.keys() & self.receipts.keys():

@@ -199,7 +199,7 @@ def test_what_is_older_than_the_history_is_left_out() -> None:
 def test_bins_lose_no_extreme_of_the_window(points: Sequence[tuple[int, float]], batch: int) -> None:
     series: SeriesNow | None = None
     for at in range(0, len(points), batch):
-        of_batch = [_reading(T + ts, value) for ts, value in points[at : at + batch]]
+        of_batch = [(T + ts, value, T + ts) for ts, value in points[at : at + batch]]
         series = grown("kitchen", "x", None, series, of_batch, 1)
     assert series is not None
     bins = series.bins

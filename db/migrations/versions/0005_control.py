@@ -1,7 +1,7 @@
 """Control: commands with their steps, the history of states, polling devices, places, and devices being deleted.
 
-Revision ID: 0004
-Revises: 0003
+Revision ID: 0005
+Revises: 0004
 
 MySQL commits each statement by itself, so a start that was killed in between must be able to go on from there.
 """
@@ -13,8 +13,8 @@ from alembic import op
 
 from db.schema import Name
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
