@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from db.commands import Command, Step
 from db.devices import Actuator
-from ingest.snapshot import AboutChange, Change, Snapshot, StateChange, apply
+from ingest.snapshot import AboutChange, Change, CommandNow, Snapshot, StateChange, apply
 from pages.parts.controls import Answer, Press, data_of, presses_of
 from pages.parts.places import Named
 
@@ -78,4 +79,15 @@ def test_a_browser_is_not_told_from_which_address_a_command_came() -> None:
 
     assert "192.0.2.7" not in str(data)
     assert list(data["commands"][0]["steps"]) == [{"status": "queued", "at": NOW, "evidence": "Asked for by anna."}]
+    assert data["commands"][0]["by"] == "anna"
     assert data["answers"] == [{"press": ID, "command": made.id, "problem": None}]
+
+
+def test_whoever_may_not_know_who_asked_still_sees_what_goes_on() -> None:
+    step = Step("queued", NOW, "It was asked for.")
+    made = Command(ID, "kitchen", "led", "ON", "queued", "anna", "192.0.2.7", NOW, NOW + 60_000, (step,))
+    snapshot = replace(house(), commands={ID: CommandNow(made, 7)})
+
+    (shown,) = data_of(snapshot, [], {}, None, [], may=False, now=NOW, zone="UTC")["commands"]
+
+    assert (shown["id"], shown["by"], shown["status"]) == (ID, None, "queued")

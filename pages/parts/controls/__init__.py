@@ -66,7 +66,7 @@ class _Command:
     actuator: str
     state: str
     status: str
-    by: str
+    by: str | None
     made_at: int
     deadline_at: int
     steps: tuple[Step, ...]
@@ -134,7 +134,7 @@ def data_of(  # noqa: PLR0913  # what the page knows, each by its name
         snapshot: What is so now.
         actuators: What the database knows of actuators: their ranges.
         names: How devices are shown, by their own names.
-        commands: The last ones; None where whoever looks may not see who asked for what.
+        commands: The last ones; None where whoever looks may not see who asked for what, only that something was.
         answers: What became of the last presses.
         may: Whether whoever looks may press.
         now: This machine's clock, UTC ms; the browser reckons ages by it.
@@ -155,7 +155,7 @@ def data_of(  # noqa: PLR0913  # what the page knows, each by its name
         "may": may,
         "commands_shown": commands is not None,
         "devices": msgspec.to_builtins(shown),
-        "commands": msgspec.to_builtins([_command(one) for one in commands or ()]),
+        "commands": msgspec.to_builtins(_commands(snapshot, commands)),
         "answers": msgspec.to_builtins(list(answers)),
     }
 
@@ -179,9 +179,16 @@ def _device(device: DeviceNow, named: Named, ranges: Mapping[tuple[str, str], Ac
     )
 
 
-def _command(one: Command) -> _Command:
+def _commands(snapshot: Snapshot, listed: Sequence[Command] | None) -> list[_Command]:
+    """Those on the board, which go on or ended just now, and the last ones."""
+    shown = {one.command.id: _command(one.command, None) for one in snapshot.commands.values()}
+    shown |= {one.id: _command(one, one.by) for one in listed or ()}
+    return list(shown.values())
+
+
+def _command(one: Command, by: str | None) -> _Command:
     return _Command(
-        one.id, one.device, one.actuator, one.state, one.status, one.by, one.made_at, one.deadline_at, one.steps
+        one.id, one.device, one.actuator, one.state, one.status, by, one.made_at, one.deadline_at, one.steps
     )
 
 

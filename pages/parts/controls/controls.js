@@ -15,6 +15,7 @@ class Controls {
     this.cards = new Map();
     this.sections = new Map();
     this.presses = new Map();
+    this.arrangement = null; // the sections as they were arranged last, until something makes others of them
     this.last = new CommandList();
     this.lost = false;
     this.dataNow = 0;
@@ -46,7 +47,7 @@ class Controls {
     this.search = make("input", "search");
     Object.assign(this.search, { type: "search", placeholder: "Search devices and places", autocomplete: "off", spellcheck: false });
     this.search.setAttribute("aria-label", "Search devices and places");
-    this.search.addEventListener("input", () => this.arrange());
+    this.search.addEventListener("input", () => this.rearrange());
     this.sort = make("select", "sort");
     this.sort.setAttribute("aria-label", "Sort actuators");
     for (const [value, label] of [["place", "By place"], ["name", "By name"], ["trouble", "Trouble first"]]) {
@@ -54,7 +55,7 @@ class Controls {
       option.value = value;
       this.sort.append(option);
     }
-    this.sort.addEventListener("change", () => this.arrange());
+    this.sort.addEventListener("change", () => this.rearrange());
     this.tools.append(this.search, this.sort);
     return this.tools;
   }
@@ -70,6 +71,7 @@ class Controls {
       this.offset = data.now - Date.now();
       this.house.takeData(data);
       this.takeAnswers(data.answers);
+      this.arrangement = null; // names and places may be others
     }
     this.paint();
     this.stream ??= new Stream(new URL(LIVE_PATH, document.baseURI), () => this.house.lastId, {
@@ -171,7 +173,7 @@ class Controls {
       for (const name of device.actuators.keys()) {
         const key = keyOf(device.name, name);
         const fresh = !this.cards.has(key);
-        if (fresh) this.cards.set(key, new ActuatorCard(device, name, (order) => this.ask([this.cards.get(key)], order)));
+        if (fresh) this.add(key, device, name);
         if (!fresh && !device.changed) continue;
         const commands = byActuator.get(key) ?? [];
         this.cards.get(key).paint({
@@ -184,6 +186,12 @@ class Controls {
     this.tick();
   }
 
+  add(key, device, name) {
+    const card = new ActuatorCard(device, name, (order) => this.ask([card], order));
+    this.cards.set(key, card);
+    this.arrangement = null;
+  }
+
   /** Cards of actuators that are no more. */
   forget() {
     for (const [key, card] of this.cards) {
@@ -191,27 +199,35 @@ class Controls {
       if (device === card.device && device.actuators.has(card.name) && !this.house.hidden.has(device.name)) continue;
       card.element.remove();
       this.cards.delete(key);
+      this.arrangement = null;
     }
   }
 
   tick() {
     this.giveUpPresses();
-    const news = [];
-    for (const card of this.cards.values()) {
-      const said = card.tick(this.now, this.zone, this.lost);
-      if (said !== null) news.push(said);
-    }
-    if (news.length > 0) write(this.said, news.length > 3 ? `${news.length} actuators have news` : news.join(". "));
+    this.tickCards([...this.cards.values()]);
     this.last.tick(this.now, this.zone);
     this.arrange();
     this.hurry([...this.cards.values()].some((card) => card.hurries));
+  }
+
+  tickCards(cards) {
+    const news = [];
+    for (const card of cards) {
+      const before = card.trouble;
+      const said = card.tick(this.now, this.zone, this.lost);
+      if (said !== null) news.push(said);
+      if (card.trouble !== before && this.sort.value === "trouble") this.arrangement = null;
+    }
+    if (news.length > 0) write(this.said, news.length > 3 ? `${news.length} actuators have news` : news.join(". "));
   }
 
   /** Count tenths of seconds while somebody waits for a device. */
   hurry(hurries) {
     if (hurries === (this.quick !== 0)) return;
     clearInterval(this.quick);
-    this.quick = hurries ? setInterval(() => document.hidden || this.tick(), QUICK_MS) : 0;
+    const count = () => this.tickCards([...this.cards.values()].filter((card) => card.hurries));
+    this.quick = hurries ? setInterval(() => document.hidden || count(), QUICK_MS) : 0;
   }
 
   giveUpPresses() {
@@ -224,14 +240,29 @@ class Controls {
     }
   }
 
-  /** What is searched for, in the order that was asked for. Moves nothing that is in its place. */
-  arrange() {
+  rearrange() {
+    this.arrangement = null;
+    this.arrange();
+  }
+
+  /** The sections as they are to be: what is searched for, in the order that was asked for. */
+  arranged() {
     this.tools.hidden = this.cards.size < TOOLS_FROM;
     const wanted = this.tools.hidden ? "" : this.search.value.trim().toLowerCase();
     const order = this.tools.hidden ? "place" : this.sort.value;
-    const shown = [...this.cards.values()].filter((card) => fits(card.device, wanted) || card.name.toLowerCase().includes(wanted)).sort((one, other) =>
-      (order === "trouble" ? other.trouble - one.trouble : 0) || nameOf(one).localeCompare(nameOf(other), "en", { numeric: true }));
-    const sections = order === "place" ? sectionsOf(shown) : [{ title: "", cards: shown, groups: new Map() }];
+    const shown = [...this.cards.values()]
+      .filter((card) => fits(card.device, wanted) || card.name.toLowerCase().includes(wanted))
+      .sort((one, other) => (order === "trouble" ? other.trouble - one.trouble : 0) || byName.compare(nameOf(one), nameOf(other)));
+    this.none.hidden = shown.length > 0;
+    const searched = `Nothing here is called \u201c${this.search.value.trim()}\u201d. Clear the search to see all ${this.cards.size}.`;
+    write(this.none, wanted ? searched : "All devices that can be controlled are hidden. An admin shows them again on Devices.");
+    return order === "place" ? sectionsOf(shown) : [{ title: "", cards: shown, groups: new Map() }];
+  }
+
+  /** Moves nothing that is in its place. */
+  arrange() {
+    this.arrangement ??= this.arranged();
+    const sections = this.arrangement;
     const view = { may: this.may, lost: this.lost, presses: this.presses, commands: this.house.commands };
     for (const title of [...this.sections.keys()]) {
       if (sections.some((section) => section.title === title)) continue;
@@ -244,8 +275,6 @@ class Controls {
       if (this.places.children[index] !== place.element) this.places.insertBefore(place.element, this.places.children[index] ?? null);
       place.paint(section, sections.length === 1, view);
     });
-    this.none.hidden = shown.length > 0;
-    write(this.none, `Nothing here is called \u201c${this.search.value.trim()}\u201d. Clear the search to see all ${this.cards.size}.`);
   }
 
   close() {
@@ -259,6 +288,8 @@ class Controls {
     this.root.remove();
   }
 }
+
+const byName = new Intl.Collator("en", { numeric: true });
 
 function keyOf(device, actuator) {
   return `${device}\n${actuator}`;

@@ -8,7 +8,7 @@ function sectionsOf(cards) {
     if (!sections.has(title)) sections.set(title, []);
     sections.get(title).push(card);
   }
-  const titles = [...sections.keys()].sort((one, other) => (one === "") - (other === "") || one.localeCompare(other, "en", { numeric: true }));
+  const titles = [...sections.keys()].sort((one, other) => (one === "") - (other === "") || byName.compare(one, other));
   return titles.map((title) => ({ title, cards: sections.get(title), groups: groupsOf(sections.get(title)) }));
 }
 
