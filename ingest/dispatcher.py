@@ -21,7 +21,7 @@ import msgspec
 
 from db import command_reports, commands, dispatching
 from db.dispatching import Waiting
-from db.engine import Connection, DatabaseAway, Engine, RefusedRows, reading, writing
+from db.engine import Connection, DatabaseAway, Engine, RefusedRows, is_deadlock, reading, writing
 from db.leases import LeaseLost
 from ingest.board_watch import BoardWatch
 from ingest.command_sender import Answer, CommandSender
@@ -107,6 +107,9 @@ class Dispatcher:
                 try:
                     self._turn()
                 except (DatabaseAway, RefusedRows) as error:
+                    if is_deadlock(error):  # it met somebody else's transaction, and is the one to begin anew
+                        self._look = True
+                        continue
                     self._vitals.database_lost(str(error), by=THREAD)
                     self._watch.begin()
                     stopping.wait(wait)
@@ -257,6 +260,7 @@ class Dispatcher:
                 topic = topics.order(one.device, one.actuator, self._settings.topic_root)
                 self._sender.send(one.id, topic, payload(one), (one.deadline_at - now) / 1000)
                 self._flying[one.id] = time.monotonic()
+        self._look = self._look or len(may) < len(batch)
 
     def _take(self, answers: Sequence[Answer]) -> None:
         """The broker's answers. Raises DatabaseAway, LeaseLost: what it acknowledged goes out once more then."""
