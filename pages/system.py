@@ -141,7 +141,8 @@ def ask_to_delete(of: str) -> None:
         return
     ids, subject = which
     what = f"All {things(len(ids), 'message')}" if of == "all" else f"The message {html(subject)}"
-    st.html(f"<p>{what} that could not be understood will be gone, with what was in it. This can't be undone.</p>")
+    held = "it held" if len(which[0]) == 1 else "they held"
+    st.html(f"<p>{what} that could not be understood will be gone, with what {held}. This can't be undone.</p>")
     if st.button(f"Delete {things(len(ids), 'message')}", type="primary"):
         start(delete, of)
         st.rerun()

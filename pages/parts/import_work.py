@@ -96,7 +96,10 @@ def summary(plan: imports.Plan, incoming: Incoming) -> str:
 def problems_html(problems: Problems) -> str:
     """What can't be used and why, line by line, as a table."""
     first = sorted(problems.kept, key=lambda one: one.line)[:_SHOWN]
-    rows = [(count(one.line), html(one.field or ""), html(one.reason)) for one in first]
+    rows = [
+        (f'<span class="sm-narrow">Line </span>{count(one.line)}', html(one.field or ""), html(one.reason))
+        for one in first
+    ]
     more = problems.count - len(first)
     rest = dim(f"These are the first {_SHOWN}. python -m db import FILE --dry-run tells of all.") if more > 0 else ""
     return table("What can't be used", ("Line", "Field", "Why"), rows) + rest

@@ -11,7 +11,7 @@ from db.sizes import WHOLE, Growth, Sizes
 from pages.parts.format import at, count, moment, number, size, span
 from pages.parts.notes import note_html
 from pages.parts.service_cards import Figure, figures_html
-from pages.parts.tables import NOTHING, dim, table
+from pages.parts.tables import NOTHING, dim
 
 _DAY_MS: Final = 86_400_000
 _YEAR_MS: Final = 365 * _DAY_MS
@@ -42,7 +42,7 @@ def storage_html(sizes: Sizes, grows: Growth | None, now: int, zone: tzinfo) -> 
     soon = warning(sizes, grows, now, zone)
     if soon is not None:
         parts.insert(0, note_html("problem", soon))
-    parts.append(table("Size by table", ["Holds", "Size", "Share"], _rows(sizes)))
+    parts.append(_table(sizes))
     parts.append(dim(f"As of {moment(sizes.at, now, zone)}."))
     return "".join(parts)
 
@@ -97,20 +97,26 @@ def warning(sizes: Sizes, grows: Growth | None, now: int, zone: tzinfo) -> str |
     )
 
 
-def _rows(sizes: Sizes) -> list[list[str]]:
-    """Largest first, and what is small together. Cells are HTML."""
-    told = [(one.name, one.taken) for one in sizes.tables if one.name in _HOLDS]
+def _table(sizes: Sizes) -> str:
+    """Largest first, what is small together, and the sum of it."""
     rest = sum(one.taken for one in sizes.tables if one.name not in _HOLDS)
-    lines = [(escape(_HOLDS[name]) + _name(name), taken) for name, taken in told]
-    if rest:
-        lines.append(("Devices, users, the account and other small tables", rest))
     free = sizes.free + sum(one.free for one in sizes.tables)
     total = max(1, sizes.taken)
-    rows = [[what, size(taken), f"{number(100 * taken / total, 1)} %"] for what, taken in lines]
-    if free:
-        rows.append(["Free, and filled by what comes next; counted above where it is a table's", size(free), ""])
-    return rows
+    rows = [_row(_HOLDS[one.name], one.name, one.taken, total) for one in sizes.tables if one.name in _HOLDS]
+    if rest:
+        rows.append(_row("Devices, users, the account and other small tables", WHOLE, rest, total))
+    if sizes.free:
+        rows.append(_row("Free, and filled by what comes next", WHOLE, sizes.free, total))
+    foot = f", {size(free)} of it free for what comes next" if free > sizes.free else ""
+    return (
+        '<table class="sm-sum sm-sizes"><caption class="unseen">Size by table</caption><thead><tr>'
+        '<th scope="col"><span class="unseen">holds</span></th><th scope="col">size</th><th scope="col">share</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody>"
+        f'<tfoot><tr><th scope="row">in all{foot}</th><td>{size(sizes.taken)}</td><td></td></tr></tfoot></table>'
+    )
 
 
-def _name(table_name: str) -> str:
-    return "" if table_name == WHOLE else f' <code class="sm-dim">{escape(table_name)}</code>'
+def _row(holds: str, name: str, taken: int, total: int) -> str:
+    told = "" if name == WHOLE else f" <code>{escape(name)}</code>"
+    share = f"{number(100 * taken / total, 1)} %"
+    return f'<tr><th scope="row">{escape(holds)}{told}</th><td>{size(taken)}</td><td>{share}</td></tr>'

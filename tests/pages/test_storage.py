@@ -89,6 +89,7 @@ def test_small_tables_are_told_together_and_shares_add_up() -> None:
     assert "<code" in shown
     assert "Devices, users, the account and other small tables" in shown
     assert shown.count(" %<") == 4
+    assert ">408.1 MB<" in shown
     assert "4.0 MB" in shown, "what is free"
     assert "As of 14:10." in shown
 
