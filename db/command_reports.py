@@ -63,7 +63,7 @@ def take(connection: Connection, report: ActuatorState, at: int, *, retained: bo
     rows = connection.execute(query).all()
     if not rows:
         return []
-    step = _step(connection, report)
+    step = None if all(row.state in _WORDS for row in rows) else _step(connection, report)
     ended = []
     for row in rows:
         asked = Asked(row.id, row.state, row.sent_at is not None, step)

@@ -253,9 +253,12 @@ def store_state(connection: Connection, device_id: int, state: ActuatorState, at
 
     `state_at` moves, and the history of states grows, only when the state changes.
     """
-    _ensure_actuator(connection, device_id, state.actuator)
     mine = (actuators.c.device_id == device_id, actuators.c.name == state.actuator)
-    row = connection.execute(select(actuators.c.id, actuators.c.state).where(*mine).with_for_update()).one()
+    query = select(actuators.c.id, actuators.c.state).where(*mine).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        _ensure_actuator(connection, device_id, state.actuator)
+        row = connection.execute(query).one()
     connection.execute(
         update(actuators)
         .where(actuators.c.id == row.id)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Update, bindparam, func, insert, select, update
 
 from db.devices import THERE
 from db.polls import FORGOTTEN_AFTER_MS, Poll
-from db.schema import actuators, commands, device_polls, devices, latest, series
+from db.schema import actuators, command_steps, commands, device_polls, devices, latest, series
 from db.statements import in_chunks
 
 
@@ -96,14 +97,40 @@ def _waiting(row: Any, now: int) -> Waiting:
     )
 
 
+def note_published(connection: Connection, evidence: Mapping[str, str], at: int) -> list[str]:
+    """Bring those of these ids that are still queued to `published`, each with its evidence; which these were.
+
+    One that somebody else is changing at this moment is left to them: it is about to end, or goes out once more.
+    """
+    rows = _queued(connection, sorted(evidence))
+    if rows:
+        connection.execute(_here(update(commands)).values(status="published"), [{"of": row.number} for row in rows])
+        steps = [{"command": row.number, "status": "published", "at": at, "evidence": evidence[row.id]} for row in rows]
+        connection.execute(insert(command_steps), steps)
+    return [row.id for row in rows]
+
+
 def note_sending(connection: Connection, ids: Sequence[str], at: int) -> list[str]:
-    """Note that these are about to go out, before they do; those of them that are still queued, and so may."""
-    still: list[str] = []
+    """Note that these are about to go out, before they do; those of them that are still queued, and so may.
+
+    One that somebody else is changing at this moment may not, and is found again if it still waits then.
+    """
+    rows = _queued(connection, ids)
+    if rows:
+        sent = func.coalesce(commands.c.sent_at, at)
+        connection.execute(_here(update(commands)).values(sent_at=sent), [{"of": row.number} for row in rows])
+    return [row.id for row in rows]
+
+
+def _queued(connection: Connection, ids: Sequence[str]) -> list[Any]:
+    """Those that are queued, locked. Who waited for locked ones would meet a writer, who locks in another order."""
+    found: list[Any] = []
     for some in in_chunks(ids, 500):
         mine = (commands.c.id.in_(some), commands.c.status == "queued")
-        query = select(commands.c.id).where(*mine).order_by(commands.c.number).with_for_update()
-        found = list(connection.scalars(query))
-        sent = func.coalesce(commands.c.sent_at, at)
-        connection.execute(update(commands).where(commands.c.id.in_(found)).values(sent_at=sent))
-        still += found
-    return still
+        query = select(commands.c.number, commands.c.id).where(*mine).with_for_update(skip_locked=True)
+        found += connection.execute(query)
+    return sorted(found, key=attrgetter("number"))
+
+
+def _here(statement: Update) -> Update:
+    return statement.where(commands.c.number == bindparam("of"))

@@ -23,7 +23,7 @@ from ingest.paho_subscriber import Buffer
 from ingest.subscriber import VersionRefused
 
 #: How many may be unacknowledged at a time, where the broker does not ask for fewer.
-_WINDOW: Final = 20
+_WINDOW: Final = 100
 #: MQTT 5: the broker has it, and nobody is subscribed.
 _NOBODY: Final = 16
 

@@ -21,7 +21,7 @@ import msgspec
 
 from db import command_reports, commands, dispatching
 from db.dispatching import Waiting
-from db.engine import Connection, DatabaseAway, Engine, RefusedRows, reading, writing
+from db.engine import Connection, DatabaseAway, Engine, RefusedRows, is_deadlock, reading, writing
 from db.leases import LeaseLost
 from ingest.board_watch import BoardWatch
 from ingest.command_sender import Answer, CommandSender
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 #: The thread that runs this, who it is to `Vitals`, and how its connection is called after the worker's name.
 THREAD: Final = "commands"
 SUFFIX: Final = "-commands"
+_HEARD: Final = "The broker has it."
+_UNHEARD: Final = "The broker has it, and nobody is subscribed to it there: the device is not connected."
 _OFFLINE: Final = "The device is offline, as it said itself. The command waits here until it is back."
 _NOT_ASKING: Final = "The device has stopped asking for its commands. This one waits here until it asks again."
 
@@ -105,6 +107,9 @@ class Dispatcher:
                 try:
                     self._turn()
                 except (DatabaseAway, RefusedRows) as error:
+                    if is_deadlock(error):  # it met somebody else's transaction, and is the one to begin anew
+                        self._look = True
+                        continue
                     self._vitals.database_lost(str(error), by=THREAD)
                     self._watch.begin()
                     stopping.wait(wait)
@@ -255,6 +260,7 @@ class Dispatcher:
                 topic = topics.order(one.device, one.actuator, self._settings.topic_root)
                 self._sender.send(one.id, topic, payload(one), (one.deadline_at - now) / 1000)
                 self._flying[one.id] = time.monotonic()
+        self._look = self._look or len(may) < len(batch)
 
     def _take(self, answers: Sequence[Answer]) -> None:
         """The broker's answers. Raises DatabaseAway, LeaseLost: what it acknowledged goes out once more then."""
@@ -263,8 +269,7 @@ class Dispatcher:
         now = now_ms()
         try:
             with self._as_keeper() as connection:
-                for answer in sorted(answers, key=lambda one: one.token):
-                    _note_answer(connection, answer, now)
+                _note_answers(connection, answers, now)
         finally:
             for answer in answers:
                 self._flying.pop(answer.token, None)
@@ -300,12 +305,10 @@ def payload(command: Waiting) -> bytes:
     return msgspec.json.encode({"id": command.id, "state": state, "expires": command.deadline_at})
 
 
-def _note_answer(connection: Connection, answer: Answer, now: int) -> None:
-    if answer.refused is not None:
-        evidence = f"The broker refused it: {answer.refused}."
-        commands.move(connection, answer.token, "failed", evidence, now)
-        return
-    evidence = "The broker has it."
-    if not answer.heard:
-        evidence = "The broker has it, and nobody is subscribed to it there: the device is not connected."
-    commands.move(connection, answer.token, "published", evidence, now, expected="queued")
+def _note_answers(connection: Connection, answers: Sequence[Answer], now: int) -> None:
+    for answer in answers:
+        if answer.refused is not None:
+            evidence = f"The broker refused it: {answer.refused}."
+            commands.move(connection, answer.token, "failed", evidence, now)
+    taken = {answer.token: _HEARD if answer.heard else _UNHEARD for answer in answers if answer.refused is None}
+    dispatching.note_published(connection, taken, now)

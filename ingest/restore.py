@@ -46,6 +46,7 @@ def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
             actuators.get(device.name, {}),
             units.get(device.name, {}),
             status=device.online,
+            presence=known.presence if (known := previous.devices.get(device.name)) is not None else "unknown",
         )
         for device in devices.every(connection)
     }

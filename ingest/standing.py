@@ -26,7 +26,9 @@ def with_commands(snapshot: Snapshot, commands: Iterable[Command], ended_before:
     for command in commands:
         known = kept.get(command.id)
         ended = command.ended_at
-        if (known is None or known.command != command) and (ended is None or ended >= ended_before):
+        if ended is not None and ended < ended_before:  # it may be shown as one that goes on
+            changed = kept.pop(command.id, None) is not None or changed
+        elif known is None or known.command != command:
             kept[command.id] = CommandNow(command, version)
             changed = True
     if not changed:

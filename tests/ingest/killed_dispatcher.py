@@ -57,7 +57,7 @@ def after_commit(owner: Any, name: str, then: Any, next_name: str) -> None:
 
     def dooms(*arguments: Any, **options: Any) -> Any:
         found = whole(*arguments, **options)
-        if found or name == "_note_answer":
+        if found or name == "_note_answers":
             doomed.set()
         return found
 
@@ -72,9 +72,9 @@ ARMS: dict[str, Callable[[], None]] = {
     "before it is noted to go out": lambda: before(dispatching, "note_sending"),
     "after it is noted to go out": lambda: before(CommandSender, "send"),
     "after it went out": lambda: after(CommandSender, "send"),
-    "before its acknowledgement is noted": lambda: before(dispatcher, "_note_answer"),
+    "before its acknowledgement is noted": lambda: before(dispatcher, "_note_answers"),
     "after its acknowledgement is noted": lambda: after_commit(
-        dispatcher, "_note_answer", dispatcher.Dispatcher, "_look_at_table"
+        dispatcher, "_note_answers", dispatcher.Dispatcher, "_look_at_table"
     ),
     "before the report is committed": lambda: at_commit(command_reports, "take"),
     "after the report is committed": lambda: after_commit(command_reports, "take", Mqtt5Subscriber, "acknowledge"),

@@ -37,7 +37,9 @@ def test_one_that_has_ended_stays_for_a_while() -> None:
     gone = with_commands(shown, [], T + 6)
     assert gone.commands == {}
     assert with_commands(gone, [CONFIRMED], T + 6) is gone
-    assert with_commands(with_commands(EMPTY, [QUEUED], T), [], T + 9).commands_since(0) == [QUEUED]
+    going_on = with_commands(EMPTY, [QUEUED], T)
+    assert with_commands(going_on, [], T + 9).commands_since(0) == [QUEUED]
+    assert with_commands(going_on, [CONFIRMED], T + 6).commands == {}
 
 
 def test_batches_leave_commands_and_tell_of_states() -> None:
