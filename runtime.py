@@ -278,14 +278,7 @@ def start_runtime(settings: Settings) -> Runtime:
             "Run the workers apart (python -m ingest) and set INGEST=off here to see all of it.",
             settings.mqtt_share_group,
         )
-    worker = _worker(
-        settings,
-        engine,
-        parse_mqtt_url(embedded.mqtt5_url) if embedded else device_address,
-        board,
-        vitals,
-        doors.key("audit"),
-    )
+    worker = _worker(settings, engine, embedded, device_address, board, vitals, doors.key("audit"))
     taking = make_http_readings(settings, engine, board, vitals, worker.nudge_commands)
     heap.settle()
     sys.setswitchinterval(_TURN_S)
@@ -318,6 +311,7 @@ def _say_login(settings: Settings, password: str | None) -> None:
 def _worker(
     settings: Settings,
     engine: database.Engine,
+    embedded: EmbeddedBroker | None,
     address: MqttAddress,
     board: Board,
     vitals: Vitals,
@@ -325,7 +319,10 @@ def _worker(
 ) -> Service | Follower:
     if settings.ingest == "off":
         return Follower(engine, FollowerSettings(audit_key=audit_key), board, vitals)
-    return make_service(settings, engine, address, board, vitals, audit_key)
+    if embedded is None:
+        return make_service(settings, engine, address, board, vitals, audit_key)
+    mqtt5 = parse_mqtt_url(embedded.mqtt5_url)
+    return make_service(settings, engine, mqtt5, board, vitals, audit_key, devices=address)
 
 
 def _lock_data_dir(data_dir: Path) -> IO[str]:

@@ -27,11 +27,19 @@ _SENDING_S: Final = 2.0
 
 
 def make_service(
-    settings: Settings, engine: Engine, address: MqttAddress, board: Board, vitals: Vitals, audit_key: bytes | None
+    settings: Settings,
+    engine: Engine,
+    address: MqttAddress,
+    board: Board,
+    vitals: Vitals,
+    audit_key: bytes | None,
+    devices: MqttAddress | None = None,
 ) -> Service:
     """The worker that these settings ask for, connecting to `address`. Not started.
 
-    `audit_key`: of the audit log, None where it is not to be had.
+    `audit_key`: of the audit log, None where it is not to be had. `devices`: where devices connect with MQTT 3.1.1, if
+    that is another address. The embedded broker has a port for each version, and hands a message that came by MQTT 5 on
+    to a device of 3.1.1 with properties that this one does not understand; so what devices are to get goes out there.
     """
     telemetry, reports = connections(settings, address)
     # The embedded broker is given by its port for MQTT 5, and has no $SYS.
@@ -54,7 +62,8 @@ def make_service(
     )
     subscriber = make_subscriber(telemetry, protocol)
     second = None if reports is None else make_subscriber(reports, protocol)
-    sender = CommandSender(sending(telemetry), protocol)
+    commanding = sending(telemetry if devices is None else replace(telemetry, address=devices))
+    sender = CommandSender(commanding, protocol if devices is None else "3.1.1")
     return Service(engine, subscriber, worker, board, vitals, reports=second, watch=watch, sender=sender)
 
 
