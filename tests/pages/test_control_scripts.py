@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from pages.parts import controls
 from tests.pages.cases import ms
@@ -273,8 +273,8 @@ def test_a_press_is_sent_once_and_the_state_stays_what_was_reported(script: Page
         {"device": "kitchen", "actuator": "led", "order": "ON"}
     ]
     assert script.locator(".state").inner_text() == "off"
-    assert script.locator(".progress-text").inner_text() == "Asked for on, telling the server"
-    assert script.get_by_role("button", name="Turn off led of kitchen").is_visible()
+    expect(script.locator(".progress-text")).to_have_text("Asked for on, telling the server")  # with the next frame
+    expect(script.get_by_role("button", name="Turn off led of kitchen")).to_be_visible()
 
 
 def test_the_second_half_of_a_double_click_asks_for_nothing(script: Page) -> None:
@@ -340,7 +340,7 @@ def test_switches_of_one_place_are_asked_together(script: Page) -> None:
 
     presses = script.evaluate("sent.at(-1)[1]")
     assert [(press["device"], press["order"]) for press in presses] == [("room-1", "ON"), ("room-2", "ON")]
-    assert place.locator(".outcome").inner_text() == "Asked 2 for on: 2 asked"
+    expect(place.locator(".outcome")).to_have_text("Asked 2 for on: 2 asked")  # with the next frame
     assert script.locator(".area-title").all_inner_texts() == ["north", "Without a place"]
 
 
