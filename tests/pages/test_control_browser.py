@@ -104,7 +104,7 @@ def test_an_operator_sees_waiting_then_confirmed_and_reads_it_in_the_audit_log(
 def test_a_device_that_is_offline_lets_a_command_expire(
     part_directory: Path, pages: Pages, mosquitto: Mosquitto, mariadb_url: str, topic_root: str
 ) -> None:
-    with house(part_directory, mosquitto, mariadb_url, topic_root, COMMAND_DEADLINE_S="2") as (server, doors):
+    with house(part_directory, mosquitto, mariadb_url, topic_root, COMMAND_DEADLINE_S="4") as (server, doors):
         page = pages.open()
         with Board(mosquitto.port, topic_root) as board:
             come_in(page, server, doors, "the-operator", "/control")
