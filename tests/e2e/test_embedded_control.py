@@ -26,7 +26,8 @@ def test_a_command_reaches_a_board_that_speaks_mqtt_3_1_1(part_directory: Path) 
             Board(address.port, "iot") as board,
             httpx2.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client,
         ):
-            eventually(lambda: [one["device"] for one in client.get("/api/devices/").json()] == ["kitchen"])
+            led = {"device": "kitchen", "actuator": "led"}
+            eventually(lambda: client.get("/api/led_status/", params=led).status_code == 200, what="a known actuator")
 
             asked = client.post("/api/led_control/", json={"device": "kitchen", "led": "led", "state": "ON"})
             assert asked.status_code == 202
