@@ -42,21 +42,9 @@ class Controls {
   }
 
   buildTools() {
-    this.tools = make("div", "tools");
-    this.tools.hidden = true;
-    this.search = make("input", "search");
-    Object.assign(this.search, { type: "search", placeholder: "Search devices and places", autocomplete: "off", spellcheck: false });
-    this.search.setAttribute("aria-label", "Search devices and places");
-    this.search.addEventListener("input", () => this.rearrange());
-    this.sort = make("select", "sort");
-    this.sort.setAttribute("aria-label", "Sort actuators");
-    for (const [value, label] of [["place", "By place"], ["name", "By name"], ["trouble", "Trouble first"]]) {
-      const option = make("option", "", label);
-      option.value = value;
-      this.sort.append(option);
-    }
-    this.sort.addEventListener("change", () => this.rearrange());
-    this.tools.append(this.search, this.sort);
+    const sorts = [["place", "By place"], ["name", "By name"], ["trouble", "Trouble first"]];
+    const tools = makeTools("Search devices and places", "Sort actuators", sorts, () => this.rearrange());
+    Object.assign(this, { tools: tools.element, search: tools.search, sort: tools.sort });
     return this.tools;
   }
 
@@ -314,19 +302,7 @@ function randomId() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const mounted = new WeakMap();
-
-/** Called at each rerun and each change of theme, for the same place on the page; the last one's answer ends it. */
+/** Called at each rerun and each change of theme; the last one's answer ends it. */
 export default function controls(component) {
-  const place = component.parentElement;
-  const known = mounted.get(place) ?? { controls: new Controls(place), calls: 0 };
-  mounted.set(place, known);
-  known.calls += 1;
-  const call = known.calls;
-  known.controls.take(component);
-  return () => {
-    if (call !== known.calls) return; // a newer call has taken over
-    mounted.delete(place);
-    known.controls.close();
-  };
+  return mount(Controls, component);
 }

@@ -48,21 +48,9 @@ class Cards {
   }
 
   buildTools() {
-    this.tools = make("div", "tools");
-    this.tools.hidden = true;
-    this.search = make("input", "search");
-    Object.assign(this.search, { type: "search", placeholder: "Search devices and places", autocomplete: "off", spellcheck: false });
-    this.search.setAttribute("aria-label", "Search devices");
-    this.search.addEventListener("input", () => this.arrange());
-    this.sort = make("select", "sort");
-    this.sort.setAttribute("aria-label", "Sort devices");
-    for (const [value, label] of [["name", "By name"], ["place", "By place"], ["trouble", "Silent and late first"]]) {
-      const option = make("option", "", label);
-      option.value = value;
-      this.sort.append(option);
-    }
-    this.sort.addEventListener("change", () => this.arrange());
-    this.tools.append(this.search, this.sort);
+    const sorts = [["name", "By name"], ["place", "By place"], ["trouble", "Silent and late first"]];
+    const tools = makeTools("Search devices", "Sort devices", sorts, () => this.arrange());
+    Object.assign(this, { tools: tools.element, search: tools.search, sort: tools.sort });
     return this.tools;
   }
 
@@ -225,19 +213,7 @@ function showChart() {
   heading.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
 }
 
-const mounted = new WeakMap();
-
-/** Called at each rerun and each change of theme, for the same place on the page; the last one's answer ends it. */
+/** Called at each rerun and each change of theme; the last one's answer ends it. */
 export default function liveCards(component) {
-  const place = component.parentElement;
-  const known = mounted.get(place) ?? { cards: new Cards(place), calls: 0 };
-  mounted.set(place, known);
-  known.calls += 1;
-  const call = known.calls;
-  known.cards.take(component);
-  return () => {
-    if (call !== known.calls) return; // a newer call has taken over
-    mounted.delete(place);
-    known.cards.close();
-  };
+  return mount(Cards, component);
 }
