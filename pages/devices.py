@@ -11,7 +11,7 @@ from db.engine import DatabaseAway, reading
 from db.removal import Removal
 from pages.parts.acting import show_acting, take_act
 from pages.parts.clock import display_zone, now_ms
-from pages.parts.connect import show_how_to_connect
+from pages.parts.connect import wait_for_first_device
 from pages.parts.device_credentials import show_new_device
 from pages.parts.device_detail import show_device
 from pages.parts.device_rows import MOST, ORDERS, Order, Row, arranged, counts_text, devices_html, missing_today, row_of
@@ -116,18 +116,12 @@ def show_removals() -> None:
 
 
 @st.fragment(run_every=2)
-def wait_for_first_device() -> None:
+def show_first_steps() -> None:
     """What will be here, and what to type. The page goes on by itself when a device reports."""
     check_reader()
-    runtime = get_runtime()
-    if runtime.board.current.devices:
-        st.rerun()
-    if runtime.health().database.state != "connected":
-        st.markdown("What is known of your devices is in the database. They are listed here when it is back.")
-        return
-    st.subheader("No device has reported yet", anchor=False)
-    st.markdown("A device is listed here from its first message on. Send one from a terminal:")
-    show_how_to_connect(runtime.device_address, runtime.settings.topic_root)
+    away = "What is known of your devices is in the database. They are listed here when it is back."
+    first = "A device is listed here from its first message on. Send one from a terminal:"
+    wait_for_first_device(get_runtime(), away, first)
     show_removals()
 
 
@@ -143,7 +137,7 @@ def show_page() -> None:
         search, order, hidden = ask()
         show_list(search, order, hidden=hidden)
     else:
-        wait_for_first_device()
+        show_first_steps()
     if may(guard(), "admin"):
         show_new_device()
 

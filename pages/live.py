@@ -11,7 +11,7 @@ from db import account
 from db.engine import DatabaseAway, reading
 from ingest.snapshot import Snapshot
 from pages.parts.clock import display_zone, now_ms
-from pages.parts.connect import show_how_to_connect
+from pages.parts.connect import show_how_to_connect, wait_for_first_device
 from pages.parts.format import age, count, things
 from pages.parts.hour_chart import panels
 from pages.parts.last_hour import METRICS_READ, read_last_hour
@@ -52,18 +52,12 @@ def show_flow() -> None:
 
 
 @st.fragment(run_every=2)
-def wait_for_first_device() -> None:
+def show_first_steps() -> None:
     """What will be here, and what to type. The page goes on by itself when a device reports."""
     check_reader()
-    runtime = get_runtime()
-    if runtime.board.current.devices:
-        st.rerun()
-    if runtime.health().database.state != "connected":
-        st.markdown("What is known of your devices is in the database. Their cards appear here when it is back.")
-        return
-    st.subheader("No device has reported yet", anchor=False)
-    st.markdown("Each device gets a card here with its values as they arrive. Send a first reading from a terminal:")
-    show_how_to_connect(runtime.device_address, runtime.settings.topic_root)
+    away = "What is known of your devices is in the database. Their cards appear here when it is back."
+    first = "Each device gets a card here with its values as they arrive. Send a first reading from a terminal:"
+    wait_for_first_device(get_runtime(), away, first)
 
 
 @st.fragment(run_every=10)
@@ -139,4 +133,4 @@ if current.devices:
     show_flow()
     show_devices(current)
 else:
-    wait_for_first_device()
+    show_first_steps()

@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 
 import streamlit as st
 
+from runtime import Runtime
 from settings import MqttAddress
 
 _READING: Final = '{"temperature": 21.5, "humidity": 48}'
@@ -41,6 +42,21 @@ def show_how_to_connect(address: MqttAddress, topic_root: str) -> None:
         f"`mosquitto_pub` comes with Debian's package `mosquitto-clients`.{password} "
         "A device publishes the same to a topic with its own name: every number in the JSON becomes a metric."
     )
+
+
+def wait_for_first_device(runtime: Runtime, away: str, first: str) -> None:
+    """What will be here, and what to type; once a device reports, the page runs again. For a fragment that repeats.
+
+    `away`: what is said while the database can't be asked. `first`: what a first device brings, above the line to copy.
+    """
+    if runtime.board.current.devices:
+        st.rerun()
+    if runtime.health().database.state != "connected":
+        st.markdown(away)
+        return
+    st.subheader("No device has reported yet", anchor=False)
+    st.markdown(first)
+    show_how_to_connect(runtime.device_address, runtime.settings.topic_root)
 
 
 def show_how_to_report(address: MqttAddress, topic_root: str) -> None:
