@@ -42,12 +42,22 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
         log.critical("%s", error)
         os._exit(1)
     runtime.send_at_once()
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancelled_request)
     atexit.register(runtime.get_runtime.clear)  # the server skips what follows if a client kept it waiting
     try:
         with runtime.announced_stop(asyncio.get_running_loop()):
             yield
+    except asyncio.CancelledError:
+        # The server ends without waiting for a client that would not leave, and cancels this instead of asking it to
+        # end. Nothing follows that a cancellation should stop; let through, it would be shown as a traceback.
+        log.info("A client did not leave in time; the server ends without it.")
     finally:
         runtime.get_runtime.clear()
+
+
+def _is_no_cancelled_request(record: logging.LogRecord) -> bool:
+    """A request that the ending server gave up is no fault of the application; its traceback tells nobody anything."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def check() -> settings_module.Settings:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,22 @@ def test_a_second_interrupt_changes_nothing(part_directory: Path) -> None:
             assert server.process.stop(signal.SIGINT, seconds=5) == 0
         assert processes_of(server.data_dir) == {}
         assert "Traceback" not in server.output()
+
+
+def test_a_client_that_does_not_finish_its_request_holds_the_end_up_briefly(part_directory: Path) -> None:
+    with Server(part_directory, {"DEMO_DEVICES": "1"}) as server:
+        eventually(lambda: stored(server) > 0)
+        with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=5) as client:
+            client.sendall(
+                b"POST /api/token/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 99\r\nExpect: 100-continue\r\n\r\n"
+            )
+            assert client.recv(100).startswith(b"HTTP/1.1 100"), "the server waits for the rest of it"
+            assert server.process.stop(signal.SIGTERM, seconds=5) == 0
+        assert processes_of(server.data_dir) == {}
+        assert "Traceback" not in server.output()
+        assert "A client did not leave in time" in server.output()
+        assert "The account: " in server.output()
 
 
 def test_broker_and_devices_die_with_a_killed_server(part_directory: Path) -> None:
