@@ -229,8 +229,8 @@ commands = Table(
     Column("ended_at", BigInteger),
     Column("settled", SmallInteger, nullable=False, comment="1: it has ended, and its end is in the audit log"),
     Index(None, "settled", "deadline_at"),
-    Index(None, "device", "actuator"),
-    Index(None, "ended_at"),
+    Index(None, "device", "settled"),
+    Index(None, "settled", "ended_at"),
     sqlite_autoincrement=True,
     **_TABLE,
 )
