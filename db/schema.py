@@ -269,6 +269,15 @@ removals = Table(
     **_TABLE,
 )
 
+bridges = Table(
+    "bridges",
+    metadata,
+    Column("site", Name(64), primary_key=True),
+    Column("up", SmallInteger, nullable=False, comment="1: it is connected"),
+    Column("since", BigInteger, nullable=False, comment="UTC ms from when on it has been so"),
+    **_TABLE,
+)
+
 dead_letters = Table(
     "dead_letters",
     metadata,
