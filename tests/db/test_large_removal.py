@@ -18,16 +18,17 @@ from tests.db.orders import ANNA, KEY
 from tests.db.sealed import DAY, Series, every
 
 _ROOT = Path(__file__).parents[2]
-#: Every 5 s for nearly three days, of which two are sealed.
-_MANY = 50_000
+#: Every 10 s for three days and a half, of which two are sealed.
+_MANY = 30_000
+_STEP_MS = 10_000
 
 
 @pytest.fixture
 def series(engine: Engine, temperature: int) -> Series:
     found = Series(engine, temperature)
-    found.receive(every(5_000, _MANY))
+    found.receive(every(_STEP_MS, _MANY))
     found.seal(DAY + 2 * DAY_MS)
-    assert found.rows() == _MANY - 2 * DAY_MS // 5_000
+    assert found.rows() == _MANY - 2 * DAY_MS // _STEP_MS
     return found
 
 
@@ -58,7 +59,7 @@ def test_one_that_is_killed_in_the_middle_is_gone_on_with(
     gone = 0
     for portions in (1, 2):
         program = [sys.executable, "-m", "tests.db.killed_removal", database_url, str(portions), moment]
-        assert subprocess.run(program, cwd=_ROOT, check=False, timeout=20).returncode == -signal.SIGKILL
+        assert subprocess.run(program, cwd=_ROOT, check=False, timeout=60).returncode == -signal.SIGKILL
         (now,) = left(engine)
         assert now > gone or (moment, portions) == ("before", 1)
         gone = now
