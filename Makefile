@@ -48,9 +48,8 @@ chaos: dev parts ## The fault tests at full size
 	@HYPOTHESIS_PROFILE=default $(PYTHON) -m pytest -q -n auto --maxprocesses 4 tests/ingest/unit tests/db
 	@exec $(PYTHON) -m pytest tests/chaos $(ARGS)
 
-boards: dev ## The boards' firmware on this computer
-	@[ -e firmware/host/__main__.py ] || { echo "There is no boards' firmware yet." >&2; exit 1; }
-	@exec $(PYTHON) -m firmware.host
+boards: dev ## The boards' firmware on this computer; the LED follows the Control page of a `make run` beside it
+	@exec $(PYTHON) -m firmware boards $(ARGS)
 
 dev:
 	@.ci/setup --dev
