@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import time
 from asyncio import create_task, get_event_loop, run, sleep_ms
 from binascii import hexlify
@@ -9,21 +10,18 @@ from binascii import hexlify
 from machine import WDT, Pin, reset, reset_cause
 from micropython import const
 
-from firmware.esp8266.config import Config, read
-from firmware.esp8266.intake import Intake, Line, Own
+from firmware.esp8266.intake import Intake
 from firmware.esp8266.lamps import NO_FRAMES, SENSOR_FAULT, WELL, Lamps
 from firmware.esp8266.led import Led
 from firmware.esp8266.messages import put_figures
 from firmware.esp8266.wifi import Wifi
 from firmware.lib.alive import Alive
-from firmware.lib.checks import ConfigError
 from firmware.lib.clock import Clock
-from firmware.lib.frame import NO_FAULT
 from firmware.lib.ring import Ring
-from firmware.lib.sntp import ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.esp8266.config import Config
     from firmware.esp8266.http_link import HttpLink
     from firmware.esp8266.link import Link
 
@@ -40,7 +38,7 @@ _TIME_AGAIN_MS = const(30_000)
 class Board:
     """All the parts, made once, and the tasks that drive them."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: "Config") -> None:
         self._config = config
         self._clock = Clock()
         self._clock.settled = not config.time_host
@@ -53,8 +51,12 @@ class Board:
         self._lamps = Lamps(config, self._led, self._trouble, lambda: self._alive.sign(_LAMPS))
         self._line = self._own = None
         if config.source == "uart":
+            from firmware.esp8266.line import Line  # noqa: PLC0415  # what is not used is not loaded
+
             self._line = Line(config, self._intake, lambda: self._alive.sign(_INTAKE))
         else:
+            from firmware.esp8266.own import Own  # noqa: PLC0415
+
             self._own = Own(config, self._intake, lambda: self._alive.sign(_INTAKE))
         self._longest_gap = 0
 
@@ -104,6 +106,8 @@ class Board:
                 collected = before = time.ticks_ms()
 
     async def _keep_time(self) -> None:
+        from firmware.lib.sntp import ask  # noqa: PLC0415  # as above
+
         config = self._config
         while True:
             pause = _TIME_AGAIN_MS
@@ -126,7 +130,7 @@ class Board:
             return self._link.trouble
         if self._intake.silent:
             return NO_FRAMES
-        return SENSOR_FAULT if self._intake.last_fault != NO_FAULT else WELL
+        return SENSOR_FAULT if self._intake.last_fault else WELL
 
     def _put_figures(self, buffer: bytearray, at: int) -> int:
         gc.collect()
@@ -157,12 +161,26 @@ def _ended(_loop: object, context: "dict[str, object]") -> None:
     reset()
 
 
-def main() -> None:
-    """Run for ever; with a wrong config.json, or while the pin that prevents it is held low, return to the REPL."""
+def _settings() -> "Config | None":
+    """The settings; None if they are wrong, which is told. What reads them leaves its place to the rest."""
+    from firmware.esp8266 import config as reader  # noqa: PLC0415
+    from firmware.lib.checks import ConfigError  # noqa: PLC0415
+
     try:
-        config = read("config.json")
+        return reader.read("config.json")
     except ConfigError as error:
         print("config.json:", error)
+        return None
+    finally:
+        for package, name in (("firmware.esp8266", "config"), ("firmware.lib", "checks")):
+            del sys.modules[package + "." + name]
+            delattr(sys.modules[package], name)
+
+
+def main() -> None:
+    """Run for ever; with a wrong config.json, or while the pin that prevents it is held low, return to the REPL."""
+    config = _settings()
+    if config is None:
         return
     if not Pin(config.safe_pin, Pin.IN, Pin.PULL_UP).value():
         print("held back by GPIO", config.safe_pin)

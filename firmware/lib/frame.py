@@ -16,14 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Faults of a sensor, in the low four bits of `flags`.
+#: Faults of a sensor, in the low four bits of `flags`: those of dht22.py.
 FAULTS = const(0x0F)
-NO_FAULT = const(0)
-MISSING = const(1)  # nothing answered: no sensor, no power, no pull-up
-BROKEN_OFF = const(2)  # it began to answer and stopped
-CHECKSUM = const(3)
-IMPOSSIBLE = const(4)  # a temperature or humidity that the sensor cannot measure
-EMPTY = const(5)  # all zero, which passes the checksum: a line held low
 #: Set in the first frame of a sensor after the board started.
 FIRST = const(0x10)
 

@@ -35,7 +35,10 @@ class Http:
         #: Whether a request is under way.
         self.busy = False
         self.skipped = 0
-        self._head = f" HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: ".encode()
+        self._head = (
+            f" HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+            "Content-Type: application/json\r\nContent-Length: "
+        ).encode()
         self._patience_ms = patience_ms
         self._out_view = memoryview(self.out)
         self._in = bytearray(in_size)

@@ -5,6 +5,7 @@ arrives beyond the size of the buffer streams past. There is no TLS: it does not
 """
 
 import errno
+import gc
 import select
 import socket
 import struct
@@ -28,6 +29,8 @@ _SUBACK = const(0x90)
 _PINGRESP = const(0xD0)
 _RETAIN = const(1)
 _QOS1 = const(2)
+#: What nearly all packets fit into. For a larger one a buffer is made, if there is room, and given back.
+_SMALL = const(192)
 #: Of what does not fit, this much is read at a time, and thrown away.
 _SCRAP = const(64)
 #: How often one `poll` reads at most, so that a flood holds nothing else up.
@@ -71,8 +74,9 @@ class Client:
         self._keep_alive_s = keep_alive_s
         self._patience_ms = patience_ms
         self._out_view = memoryview(self.out)
-        self._in = bytearray(in_size)
-        self._in_view = memoryview(self._in)
+        self._small = memoryview(bytearray(_SMALL))
+        self._in_size = in_size
+        self._in = self._small
         self._scrap = bytearray(_SCRAP)
         self._one = bytearray(1)
         self._socket: socket.socket | None = None
@@ -83,6 +87,7 @@ class Client:
         self.connected = self.remembered = False
         self._sent = self._to_send = 0
         self._awaited = 0  # packet id of what is under way
+        self._in = self._small
         self._head = 0  # of the packet that comes in; 0: none begun
         self._shift = 0
         self._length = -1  # of its body, -1 while that comes in itself
@@ -235,7 +240,7 @@ class Client:
             return False
         while self._taken < self._length:
             if self._taken < len(self._in):
-                got = self._read(self._in_view[self._taken : min(self._length, len(self._in))])
+                got = self._read(self._in[self._taken : min(self._length, len(self._in))])
             else:
                 left = self._length - self._taken
                 got = self._read(self._scrap if left >= _SCRAP else memoryview(self._scrap)[:left])
@@ -245,6 +250,7 @@ class Client:
         head, length = self._head, self._length
         self._head, self._length, self._taken = 0, -1, 0
         self._understand(head, length)
+        self._in = self._small
         return True
 
     def _pull_header(self) -> bool:
@@ -267,6 +273,12 @@ class Client:
             if self._shift > 21:
                 raise Broken("the broker sent a packet without end")
         self._length, self._taken = self._taken, 0
+        if _SMALL < self._length <= self._in_size:
+            gc.collect()
+            try:
+                self._in = memoryview(bytearray(self._length))
+            except MemoryError:
+                self._in = self._small  # it streams past
         return True
 
     def _read(self, buffer: "bytearray | memoryview") -> int:
@@ -327,10 +339,10 @@ class Client:
 
     def _deliver(self, end: int, start: int, length: int, retained: bool) -> None:
         try:
-            topic = str(self._in_view[2:end], "utf-8")
+            topic = str(self._in[2:end], "utf-8")
         except UnicodeError:
             raise Broken("the broker sent a topic that is no text") from None
-        self._received(topic, self._in_view[start:length], retained)
+        self._received(topic, self._in[start:length], retained)
 
     def _puback(self, at: int) -> None:
         self.out[HEADROOM], self.out[HEADROOM + 1] = self._in[at], self._in[at + 1]

@@ -7,7 +7,7 @@ from micropython import const
 
 from firmware.lib.checks import ConfigError
 from firmware.lib.dht22 import Sensor
-from firmware.lib.frame import FIRST, LONGEST, NO_FAULT, SEQ_MODULO, encode
+from firmware.lib.frame import FIRST, LONGEST, SEQ_MODULO, encode
 from firmware.stm32.config import Config, read
 
 _RECEIVED = const(32)
@@ -52,7 +52,7 @@ class Node:
         sensor = self._sensors[number]
         self._light(True)
         flags = sensor.measure()
-        self._light(flags != NO_FAULT)
+        self._light(flags != 0)
         seq = self._seqs[number]
         if not seq:
             flags |= FIRST

@@ -23,6 +23,13 @@ from tests.parts.mosquitto import Mosquitto
 
 #: Readings in one message at most.
 UNDER_WAY = 5
+#: Bytes of heap that the modules in firmware/host take on this MicroPython.
+SHIMS_TAKE = 6_500
+
+
+def free_on_a_board(free_here: int) -> int:
+    """Bytes that are free there: objects are twice as large here, and what a PC lacks of a board takes room here."""
+    return (free_here + SHIMS_TAKE) // 2
 
 
 @contextmanager
@@ -123,5 +130,4 @@ def test_some_seconds_of_outages_leave_an_account_that_adds_up_and_the_heap_as_i
         assert found.lost > 0, "the ring was too small for the outage"
         assert found.rows + found.lost - found.heard <= UNDER_WAY * 5, "only what was under way may be both"
         assert abs(found.heap_after - found.heap_before) < found.heap_before * 0.02
-        # This MicroPython's objects are twice as large as the board's.
-        assert found.heap_after // 2 >= build.budget("esp8266").free_after_soak_bytes
+        assert free_on_a_board(found.heap_after) >= build.budget("esp8266").free_after_soak_bytes

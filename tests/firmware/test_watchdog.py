@@ -101,7 +101,7 @@ class Life:
     [
         A_TASK_SLEEPS.format(module="lamps", name="Lamps"),
         A_TASK_SLEEPS.format(module="link", name="Link"),
-        A_TASK_SLEEPS.format(module="intake", name="Own"),
+        A_TASK_SLEEPS.format(module="own", name="Own"),
         A_TASK_SPINS,
     ],
     ids=["lamps", "link", "intake", "spinning"],
