@@ -45,8 +45,8 @@ def run(options: Options) -> list[Table]:
             pair.measure(20, 50)
             eventually(lambda: _rows(connection, "temperature", 0), what="the first row")
             took = _watch(connection, seconds)
-            free = [value for _, value in _rows(connection, "board.free_heap", 0)]
-            gaps = [value for _, value in _rows(connection, "board.longest_gap", 0)]
+            free = [value for _, value in _rows(connection, "vitals.free_heap", 0)]
+            gaps = [value for _, value in _rows(connection, "vitals.longest_gap", 0)]
     return [_sizes(free), _latency(took, gaps, seconds)]
 
 

@@ -21,7 +21,7 @@ def about(sensor_names: "list[str]") -> bytes:
     for name in sensor_names:
         before = f"{name}." if name else ""
         units += f'"{before}temperature":"°C","{before}humidity":"%RH",'
-    own = '"board.free_heap":"B","board.rssi":"dBm","board.uptime":"s","board.longest_gap":"ms"'
+    own = '"vitals.free_heap":"B","vitals.rssi":"dBm","vitals.uptime":"s","vitals.longest_gap":"ms"'
     model = '{"model":"esp8266-dht22","firmware":"'
     return f'{model}{FIRMWARE}","actuators":["led"],"units":{{{units}{own}}}}}'.encode()
 
@@ -103,7 +103,7 @@ def put_gone(buffer: bytearray, at: int, boot: str, first: int, last: int) -> in
 
 
 def put_figures(buffer: bytearray, at: int, clock: "Clock", figures: "list[tuple[bytes, int]]") -> int:
-    """Write figures of the board itself as metrics `board.<name>`; where the text ends."""
+    """Write figures of the board itself as metrics `vitals.<name>`; where the text ends."""
     buffer[at] = 0x7B
     at += 1
     if clock.known:
@@ -111,7 +111,7 @@ def put_figures(buffer: bytearray, at: int, clock: "Clock", figures: "list[tuple
         clock.to_utc(clock.seconds, clock.ms)
         at = put_int(buffer, put_bytes(buffer, at, b'"ts":'), clock.utc_seconds)
         at = put_bytes(buffer, put_padded(buffer, at, clock.utc_ms, 3), b",")
-    at = put_bytes(buffer, at, b'"board":')
+    at = put_bytes(buffer, at, b'"vitals":')
     separator = 0x7B
     for name, number in figures:
         buffer[at] = separator

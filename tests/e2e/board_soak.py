@@ -42,7 +42,7 @@ def latest(place: House) -> dict[str, Any]:
 def figure(place: House, name: str) -> int:
     """A figure of the board itself as the server last heard it, 0 before that."""
     metrics = place.server.get(f"/api/devices/{DEVICE}/").json().get("metrics", [])
-    return int(next((one["value"] for one in metrics if one["metric"] == f"board.{name}"), 0))
+    return int(next((one["value"] for one in metrics if one["metric"] == f"vitals.{name}"), 0))
 
 
 def stored(database_url: str, metric: str = "temperature") -> list[float]:

@@ -73,7 +73,7 @@ def test_every_figure_that_is_named_is_one_the_board_tells() -> None:
     source = (ROOT / "firmware" / "esp8266" / "app.py").read_text()
     told = set(re.findall(r'\(b"(\w+)",', source))
     (sentence,) = re.findall(r"Once a minute it tells (.*?) as metrics", TEXT, re.DOTALL)
-    named = {name.removeprefix("board.") for name in re.findall(r"`([\w.]+)`", sentence)}
+    named = {name.removeprefix("vitals.") for name in re.findall(r"`([\w.]+)`", sentence)}
     assert named == told
 
 

@@ -48,9 +48,9 @@ def figures(listener: Listener) -> dict[str, int]:
     """The next figures of the board itself."""
     while True:
         told = listener.next("telemetry").json
-        if isinstance(told, dict) and "board" in told:
-            board: dict[str, int] = told["board"]
-            return board
+        if isinstance(told, dict) and "vitals" in told:
+            vitals: dict[str, int] = told["vitals"]
+            return vitals
 
 
 def test_what_the_sensor_measures_is_published(
