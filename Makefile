@@ -28,6 +28,7 @@ lint: dev ## Format, lint, types and import walls, without changing anything
 	@$(PYTHON) -m ruff format --quiet --check . || { echo "Not formatted as agreed. Type: make fmt" >&2; exit 1; }
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
+	@.ci/board-types
 	@.ci/walls
 	@PYTHONWARNINGS=ignore $(PYTHON) -m deptry --no-ansi .
 	@$(PYTHON) -m vulture

@@ -23,7 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.esp8266.config import Config
     from firmware.esp8266.http_link import HttpLink
+    from firmware.esp8266.line import Line
     from firmware.esp8266.link import Link
+    from firmware.esp8266.own import Own
 
 _INTAKE = const(0)
 _LINK = const(1)
@@ -49,20 +51,22 @@ class Board:
         self._wifi = Wifi(config)
         self._link = self._make_link(hexlify(os.urandom(4)).decode())
         self._lamps = Lamps(config, self._led, self._trouble, lambda: self._alive.sign(_LAMPS))
-        self._line = self._own = None
-        if config.source == "uart":
-            from firmware.esp8266.line import Line  # noqa: PLC0415  # what is not used is not loaded
-
-            self._line = Line(config, self._intake, lambda: self._alive.sign(_INTAKE))
-        else:
-            from firmware.esp8266.own import Own  # noqa: PLC0415
-
-            self._own = Own(config, self._intake, lambda: self._alive.sign(_INTAKE))
+        self._source = self._make_source()
         self._longest_gap = 0
+
+    def _make_source(self) -> "Line | Own":
+        config = self._config
+        # What is not used is not loaded: there is no room for it.
+        if config.source == "uart":
+            from firmware.esp8266.line import Line  # noqa: PLC0415
+
+            return Line(config, self._intake, lambda: self._alive.sign(_INTAKE))
+        from firmware.esp8266.own import Own  # noqa: PLC0415
+
+        return Own(config, self._intake, lambda: self._alive.sign(_INTAKE))
 
     def _make_link(self, boot: str) -> "Link | HttpLink":
         config = self._config
-        # What is not used is not loaded: there is no room for it.
         if config.protocol == "http":
             from firmware.esp8266.http_link import HttpLink  # noqa: PLC0415
             from firmware.esp8266.messages import Readings  # noqa: PLC0415
@@ -80,7 +84,7 @@ class Board:
         """Live until the watchdog ends it."""
         create_task(self._link.run())
         create_task(self._lamps.run())
-        create_task((self._line or self._own).run())
+        create_task(self._source.run())
         if self._config.time_host:
             create_task(self._keep_time())
         await self._guard(WDT())
@@ -134,7 +138,7 @@ class Board:
 
     def _put_figures(self, buffer: bytearray, at: int) -> int:
         gc.collect()
-        line, link, intake = self._line, self._link, self._intake
+        link, intake = self._link, self._intake
         waiting = self._ring.waiting
         figures = [
             (b"free_heap", gc.mem_free()),
@@ -144,8 +148,8 @@ class Board:
             (b"reconnects", link.reconnects),
             (b"waiting", waiting),
             (b"lost", self._ring.lost),
-            (b"frames", line.decoder.good if line else 0),
-            (b"bad_frames", line.decoder.bad if line else 0),
+            (b"frames", self._source.frames),
+            (b"bad_frames", self._source.bad_frames),
             (b"missed_frames", intake.missed),
             (b"sensor_faults", intake.faults),
             (b"refused", link.refused + self._led.refused + link.client.skipped),

@@ -2,6 +2,10 @@
 
 from firmware.lib.checks import ConfigError, address, load, topic_level
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _FIELDS = """
 device null 1 64
 root "iot" 1 64
@@ -64,7 +68,7 @@ class Config:
     time_host: str
     time_port: int
     source: str
-    sensor_names: "list[object]"
+    sensor_names: "list[str]"
     sensor_pins: "list[int]"
     period_ms: int
     sensor_rest_ms: int
@@ -110,14 +114,18 @@ def read(path: str) -> Config:
     _one_of("source", config.source, ("uart", "dht22"))
     _one_of("led_after_reset", config.led_after_reset, ("off", "last"))
     _one_of("uart_rx", config.uart_rx, (3, 13))
-    for name in config.sensor_names:
+    _names(config.sensor_names)
+    for pin in config.sensor_pins:
+        _one_of("sensor_pins", pin, (4, 5, 12, 13, 14))
+    return config
+
+
+def _names(given: "Iterable[object]") -> None:
+    for name in given:
         if not isinstance(name, str) or len(name) > _LONGEST_NAME:
             raise ConfigError(f"sensor_names must be texts of at most {_LONGEST_NAME} characters, not {name}")
         if name:
             topic_level("sensor_names", name)
-    for pin in config.sensor_pins:
-        _one_of("sensor_pins", pin, (4, 5, 12, 13, 14))
-    return config
 
 
 def _one_of(name: str, value: object, allowed: "tuple[object, ...]") -> None:

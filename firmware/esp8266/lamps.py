@@ -47,7 +47,7 @@ class Lamps:
         while True:
             self._sign()
             self.look()
-            self._drive(time.ticks_ms())
+            self._drive()
             await sleep_ms(_LOOK_EVERY_MS)
 
     def look(self) -> None:
@@ -62,8 +62,9 @@ class Lamps:
             if self._pressed:
                 self._led.toggle()
 
-    def _drive(self, now: int) -> None:
+    def _drive(self) -> None:
         """Light the status LED as the pattern has it at this time: so many flashes, then a pause."""
+        now = time.ticks_ms()
         past = time.ticks_diff(now, self._began)
         flashing = self._flashes * 2 * _FLASH_MS
         if past >= flashing + _PAUSE_MS:

@@ -49,9 +49,9 @@ class Led:
     def command(self, payload: memoryview) -> None:
         """Obey what came on `led/set`. A repeated id is answered with the state as it is, and not obeyed again."""
         try:
-            self.obey(json.loads(payload))
+            self.obey(json.loads(payload))  # type: ignore[type-var]  # it takes any buffer, and copies none
         except ValueError:
-            self.obey(str(payload, "utf-8") if payload in (b"ON", b"OFF") else None)
+            self.obey({b"ON": "ON", b"OFF": "OFF"}.get(bytes(payload[:4])))
 
     def obey(self, given: object) -> None:
         """Obey a command that was parsed as JSON: an object, or the bare state."""

@@ -24,7 +24,7 @@ class Line:
     """Frames from the UART. `run` reads what has come every few ms; the UART's own buffer holds 22 ms of it."""
 
     def __init__(self, config: "Config", intake: "Intake", sign: "Callable[[], None]") -> None:
-        self.decoder = Decoder(self._taken)
+        self._decoder = Decoder(self._taken)
         self._intake = intake
         self._sign = sign
         self._expected = [-1] * _SENSORS
@@ -34,6 +34,16 @@ class Line:
             self._uart = UART(0, config.baud, rxbuf=256, tx=Pin(15), rx=Pin(13))
         else:
             self._uart = UART(0, config.baud, rxbuf=256)
+
+    @property
+    def frames(self) -> int:
+        """How many frames came as they were sent."""
+        return self._decoder.good
+
+    @property
+    def bad_frames(self) -> int:
+        """How many frames were damaged."""
+        return self._decoder.bad
 
     async def run(self) -> None:
         """Read for ever."""
@@ -48,7 +58,7 @@ class Line:
             length = self._uart.readinto(self._piece)
             if not length:
                 return
-            self.decoder.feed(self._piece, length)
+            self._decoder.feed(self._piece, length)
             if length < _PIECE:
                 return
 

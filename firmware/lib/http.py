@@ -13,6 +13,10 @@ from micropython import const
 
 from firmware.lib.digits import put_bytes, put_padded
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _LINE = const(80)
 _PIECE = const(64)
 #: How often one `poll` reads at most.
@@ -45,7 +49,7 @@ class Http:
         self._in_view = memoryview(self._in)
         self._line = bytearray(_LINE)
         self._piece = bytearray(_PIECE)
-        self._socket: socket.socket | None = None
+        self._socket: Any = None  # a socket while there is a connection
         self._length_at = 0
         self._reset()
 

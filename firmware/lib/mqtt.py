@@ -18,6 +18,7 @@ from firmware.lib.digits import put_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 #: Room for the fixed header, whose length is known last.
 HEADROOM = const(3)
@@ -79,7 +80,7 @@ class Client:
         self._in = self._small
         self._scrap = bytearray(_SCRAP)
         self._one = bytearray(1)
-        self._socket: socket.socket | None = None
+        self._socket: Any = None  # a socket while there is a connection
         self._packet_id = 0
         self._reset()
 
@@ -283,7 +284,7 @@ class Client:
 
     def _read(self, buffer: "bytearray | memoryview") -> int:
         """How much came into `buffer`, 0 if nothing is there, or this `poll` has read enough."""
-        got = self._socket.readinto(buffer) if self._reads else None
+        got: int | None = self._socket.readinto(buffer) if self._reads else None
         if got is None:
             return 0
         self._reads -= 1

@@ -57,7 +57,7 @@ class Node:
         if not seq:
             flags |= FIRST
         length = encode(self._frame, number, seq, self._uptime, flags, sensor.temperature, sensor.humidity)
-        self._uart.write(self._frame, length)
+        self._uart.write(self._frame, length)  # type: ignore[call-arg]  # a stream takes the length as well
         self._seqs[number] = (seq + 1) % SEQ_MODULO
 
     def _light(self, on: bool) -> None:

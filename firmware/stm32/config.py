@@ -2,6 +2,10 @@
 
 from firmware.lib.checks import ConfigError, load
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _FIELDS = """
 sensors ["PA8"] 1 4
 period_ms 2000 20 86400000
@@ -19,7 +23,7 @@ loop_ms 20 1 500
 class Config:
     """The settings: `sensors` the pin of each DHT22, times in ms, `led_pin` and `safe_pin` empty for none."""
 
-    sensors: "list[object]"
+    sensors: "list[str]"
     period_ms: int
     sensor_rest_ms: int
     uart: int
@@ -39,7 +43,11 @@ def read(path: str) -> Config:
         raise ConfigError(
             f"period_ms must be at least sensor_rest_ms, {config.sensor_rest_ms}: a DHT22 wants 2 s of rest"
         )
-    for pin in config.sensors:
-        if not isinstance(pin, str) or not pin:
-            raise ConfigError(f"sensors must be names of pins like PA8, not {pin}")
+    _pins(config.sensors)
     return config
+
+
+def _pins(names: "Iterable[object]") -> None:
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"sensors must be names of pins like PA8, not {name}")
