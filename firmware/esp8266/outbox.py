@@ -8,7 +8,6 @@ import time
 from micropython import const
 
 from firmware.esp8266.messages import Readings, about, put_gone
-from firmware.esp8266.resends import Resends
 from firmware.lib.digits import put_bytes
 
 TYPE_CHECKING = False
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from firmware.esp8266.config import Config
     from firmware.esp8266.led import Led
+    from firmware.esp8266.resends import Resends
     from firmware.lib.clock import Clock
     from firmware.lib.mqtt import Client
     from firmware.lib.ring import Ring
@@ -51,7 +51,8 @@ class Outbox:
         #: Messages on our topics that could not be understood.
         self.refused = 0
         self._ring, self._clock, self._led = ring, clock, led
-        self._resends = Resends(ring, boot)
+        self._boot = boot
+        self._resends: Resends | None = None  # until the server misses something
         self._readings = Readings(ring, clock, boot, config.sensor_names)
         self._put_figures = put_figures
         self._figures_every_ms = config.health_ms
@@ -77,8 +78,15 @@ class Outbox:
             return  # commands are never retained: it is somebody else's, or very old
         if topic == self._led_set:
             self._led.command(payload)
-        elif topic == self._resend_set and not self._resends.ask(payload):
+        elif topic == self._resend_set and not self._asked_again(payload):
             self.refused += 1
+
+    def _asked_again(self, payload: memoryview) -> bool:
+        if self._resends is None:
+            from firmware.esp8266.resends import Resends  # noqa: PLC0415  # rarely needed, and then it stays
+
+            self._resends = Resends(self._ring, self._boot)
+        return self._resends.ask(payload)
 
     def settle(self) -> None:
         """What was under way is acknowledged."""
@@ -89,7 +97,7 @@ class Outbox:
             self._led.told()
         elif what == _READINGS:
             self._ring.acknowledged(self._last)
-        elif what == _RESEND:
+        elif what == _RESEND and self._resends:
             self._resends.answered(self._last)
 
     def say(self, client: "Client") -> None:
@@ -106,9 +114,9 @@ class Outbox:
         elif self._clock.settled and self._ring.waiting:
             self._under_way = _READINGS
             self._send(client, self._ring.to_send, self._ring.next - 1)
-        elif self._resends.waiting:
+        elif self._resends and self._resends.waiting:
             self._under_way = _RESEND
-            self._send_again(client)
+            self._send_again(client, self._resends)
 
     def _introduce(self, client: "Client") -> None:
         if self._step == _SUBSCRIBE:
@@ -129,8 +137,7 @@ class Outbox:
         end, self._last = self._readings.put(client.out, client.begin(self._telemetry), first, last)
         client.finish(end)
 
-    def _send_again(self, client: "Client") -> None:
-        resends = self._resends
+    def _send_again(self, client: "Client", resends: "Resends") -> None:
         gone_to = resends.gone_to
         if gone_to < 0:
             self._send(client, resends.first, resends.last)

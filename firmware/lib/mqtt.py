@@ -121,7 +121,7 @@ class Client:
         except OSError as error:
             if error.errno != errno.EINPROGRESS:
                 raise
-        self._poller = select.poll()
+        self._poller: Any = select.poll()
         self._poller.register(connection, select.POLLOUT)
 
     def writable(self) -> bool:
@@ -129,6 +129,7 @@ class Client:
         for _, events in self._poller.ipoll(0):
             if events & (select.POLLERR | select.POLLHUP):
                 raise Broken("nobody takes connections there")
+            self._poller = None
             return True
         return False
 

@@ -10,15 +10,18 @@ UNDECIDED = const(0)  # seconds and ms since this board started; not sent yet
 BY_AGE = const(1)  # the same, and sent so
 BY_CLOCK = const(2)  # UTC, seconds since 1970 and ms
 
-_RECORD = "<IHBBhH"
-_SIZE = const(12)
+#: Seconds; ms, sensor and what is known of the time in one number; hundredths of degrees and of percent.
+_RECORD = "<IHhH"
+_SIZE = const(10)
+_SENSOR_AT = const(10)
+_TIMED_AT = const(12)
 
 
 class Ring:
-    """Holds the last `capacity` readings, 12 bytes each, in a buffer made once; the oldest leave first, sent or not.
+    """Holds the last `capacity` readings, 10 bytes each, in a buffer made once; the oldest leave first, sent or not.
 
     `first` to `next` - 1 are held, `to_send` is the oldest that the broker has not acknowledged. After `load` the
-    attributes are that reading: `seconds` and `ms` as `timed` says, `sensor`, hundredths of degrees and percent.
+    attributes are that reading: `seconds` and `ms` as `timed` says, `sensor` 0 to 3, hundredths of °C and percent.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -30,7 +33,8 @@ class Ring:
     def append(self, seconds: int, ms: int, timed: int, sensor: int, temperature: int, humidity: int) -> None:
         """Add the reading with sequence number `next`."""
         place = self.next % self._capacity * _SIZE
-        struct.pack_into(_RECORD, self._records, place, seconds, ms, timed, sensor, temperature, humidity)
+        packed = ms | sensor << _SENSOR_AT | timed << _TIMED_AT
+        struct.pack_into(_RECORD, self._records, place, seconds, packed, temperature, humidity)
         self.next += 1
         if self.next - self.first > self._capacity:
             self.first += 1
@@ -52,11 +56,14 @@ class Ring:
         """Make reading `seq` the present one. Raises IndexError if it is not held."""
         if not self.first <= seq < self.next:
             raise IndexError
-        (self.seconds, self.ms, self.timed, self.sensor, self.temperature, self.humidity) = struct.unpack_from(
-            _RECORD, self._records, seq % self._capacity * _SIZE
-        )
+        place = seq % self._capacity * _SIZE
+        self.seconds, packed, self.temperature, self.humidity = struct.unpack_from(_RECORD, self._records, place)
+        self.ms = packed & 0x3FF
+        self.sensor = packed >> _SENSOR_AT & 3
+        self.timed = packed >> _TIMED_AT
 
     def set_time(self, seq: int, seconds: int, ms: int, timed: int) -> None:
         """Decide how the time of reading `seq`, the present one, is told from now on."""
-        struct.pack_into("<IHB", self._records, seq % self._capacity * _SIZE, seconds, ms, timed)
+        packed = ms | self.sensor << _SENSOR_AT | timed << _TIMED_AT
+        struct.pack_into("<IH", self._records, seq % self._capacity * _SIZE, seconds, packed)
         self.seconds, self.ms, self.timed = seconds, ms, timed
