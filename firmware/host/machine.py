@@ -65,8 +65,17 @@ class Pin:
     def __init__(
         self, name: "int | str", mode: int = -1, pull: "int | None" = None, value: "int | None" = None
     ) -> None:
+        if name in (read("unknown_pins") or "").split():
+            raise ValueError(name)
         self.name = name
-        self._level = 1 if pull == Pin.PULL_UP else 0
+        self._level = 0
+        self._out = False
+        self.init(mode, pull, value)
+
+    def init(self, mode: int = -1, pull: "int | None" = None, value: "int | None" = None) -> None:
+        """Make it an input or an output."""
+        if pull == Pin.PULL_UP:
+            self._level = 1
         self._out = mode == Pin.OUT
         if value is not None:
             self.value(value)

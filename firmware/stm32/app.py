@@ -13,16 +13,27 @@ from firmware.stm32.config import Config, read
 _RECEIVED = const(32)
 
 
+def pin(name: str) -> Pin:
+    """A pin by its name as the board or the chip has it: PA8 is A8 on a board that names none itself."""
+    try:
+        return Pin(name)
+    except ValueError:
+        return Pin(name[1:])
+
+
 class Node:
     """Reads sensors and sends frames. `step` is one round of the loop and allocates nothing."""
 
     def __init__(self, config: Config) -> None:
         self._uart = UART(config.uart, config.baud)
-        self._sensors = [Sensor(Pin(name)) for name in config.sensors]
+        self._sensors = [Sensor(pin(name)) for name in config.sensors]
         self._seqs = [0] * len(self._sensors)
         self._frame = bytearray(LONGEST)
         self._received = bytearray(_RECEIVED)
-        self._led = Pin(config.led_pin, Pin.OUT, value=1 - config.led_on) if config.led_pin else None
+        self._led = None
+        if config.led_pin:
+            self._led = pin(config.led_pin)
+            self._led.init(Pin.OUT, value=1 - config.led_on)
         self._led_on = config.led_on
         #: Sensors take turns, evenly within a period: a reading holds the board up for 0.27 s.
         self._turn_ms = config.period_ms // len(self._sensors)
@@ -76,9 +87,12 @@ def main() -> None:
     except ConfigError as error:
         print("config.json:", error)
         return
-    if config.safe_pin and not Pin(config.safe_pin, Pin.IN, Pin.PULL_UP).value():
-        print("held back by", config.safe_pin)
-        return
+    if config.safe_pin:
+        safe = pin(config.safe_pin)
+        safe.init(Pin.IN, Pin.PULL_UP)
+        if not safe.value():
+            print("held back by", config.safe_pin)
+            return
     node = Node(config)
     watchdog = WDT(timeout=config.watchdog_ms)
     while True:

@@ -74,6 +74,19 @@ def test_what_the_sensor_measures_is_published(
     eventually(lambda: readings(listener, 1)[0]["temperature"] == 23.4, what="the new value")
 
 
+def test_a_board_that_names_no_pins_itself_finds_them(
+    mosquitto: Mosquitto, boards: Start, listen: Callable[..., Listener]
+) -> None:
+    listener = listen(mosquitto.url)
+    pair = boards(mosquitto, stm32={"led_pin": "PC13"})
+    stm32 = pair.directory / "stm32"
+    eventually((stm32 / "pid").exists, what="the STM32's first start")
+    (stm32 / "unknown_pins").write_text("PA8 PC13")
+    pair.cut_power("stm32")
+    pair.measure(3, 50, sensor="A8")
+    assert readings(listener, 1)[0]["temperature"] == 3
+
+
 def test_a_second_sensor_needs_configuration_alone(
     mosquitto: Mosquitto, boards: Start, listen: Callable[..., Listener]
 ) -> None:
