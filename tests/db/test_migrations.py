@@ -118,6 +118,17 @@ def test_a_start_that_was_killed_while_it_made_the_doors_goes_on_from_there(empt
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
 
+def test_a_start_that_was_killed_while_it_replaced_an_index_goes_on_from_there(empty_engine: Engine) -> None:
+    upgrade_to(empty_engine, "0005")
+    with empty_engine.begin() as connection:
+        connection.execute(text("CREATE INDEX ix_commands_device_settled ON commands (device, settled)"))
+    for _ in range(2):
+        migrations.apply(empty_engine)
+        assert _compare(empty_engine) == []
+        with empty_engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+
+
 def upgrade_to(engine: Engine, version: str) -> None:
     with engine.begin() as connection:
         command.upgrade(migrations.config(connection), version)
