@@ -169,7 +169,7 @@ def _status(device: DeviceNow, actuator: ActuatorNow, asked: str | None) -> Actu
         actuator=actuator.name,
         reported=actuator.state,
         asked=asked,
-        online=device.online,
+        online=device.online_now,
         since=actuator.since,
     )
 

@@ -282,7 +282,7 @@ def _shown(snapshot: Snapshot, device: DeviceNow) -> dict[str, Any]:
         "device": device.name,
         "name": place.shown_name,
         "presence": device.presence,
-        "online": device.online,
+        "online": device.online_now,
         "last_seen": device.last_seen,
         "model": device.model,
         "firmware": device.firmware,

@@ -166,7 +166,7 @@ def _encoded(devices: Iterable[DeviceNow], since: int) -> tuple[bytes, int]:
         Presence(
             device.name,
             device.presence,
-            device.online,
+            device.online_now,
             device.last_seen,
             device.model,
             device.firmware,

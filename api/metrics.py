@@ -102,7 +102,7 @@ def _devices(board: Snapshot) -> Metric:
     states = {True: "online", False: "offline", None: "unknown"}
     counts = dict.fromkeys(states.values(), 0)
     for device in board.devices.values():
-        counts[states[device.online]] += 1
+        counts[states[device.online_now]] += 1
     family = GaugeMetricFamily(f"{_PREFIX}_devices", "By what their status says; unknown never told.", labels=["state"])
     for state, count in counts.items():
         family.add_metric([state], count)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
@@ -69,7 +69,13 @@ class Verdict:
 
 def record(connection: Connection, key: bytes, entry: Entry) -> None:
     """Add an entry, in the transaction of what it records and as its last statement: all others wait for it."""
-    _append(connection, key, entry, _lock_head(connection))
+    _append(connection, key, [entry], _lock_head(connection))
+
+
+def record_all(connection: Connection, key: bytes, entries: Sequence[Entry]) -> None:
+    """Add several in this order, as `record` does one: in as many statements, so that others wait no longer."""
+    if entries:
+        _append(connection, key, entries, _lock_head(connection))
 
 
 def begin_anew(connection: Connection, key: bytes, entry: Entry) -> int:
@@ -85,7 +91,7 @@ def begin_anew(connection: Connection, key: bytes, entry: Entry) -> int:
     detail = _begin_detail(head.number, digest.hexdigest())
     fresh = replace(entry, action=BEGIN, result="ok", detail=detail)
     connection.execute(update(audit_head).where(_HEAD).values(key_mark=""))
-    _append(connection, key, fresh, head, mark=True)
+    _append(connection, key, [fresh], head, mark=True)
     return int(head.number)
 
 
@@ -214,11 +220,14 @@ class _Walk:
             self._bad, self._problem = number, problem
 
 
-def _append(connection: Connection, key: bytes, entry: Entry, head: Any, *, mark: bool = False) -> None:
-    fitted = _fitted(entry)
-    number = head.number + 1
-    mac = _mac(key, number, fitted, head.mac)
-    connection.execute(insert(audit_log).values(number=number, mac=mac, **asdict(fitted)))
+def _append(connection: Connection, key: bytes, entries: Sequence[Entry], head: Any, *, mark: bool = False) -> None:
+    number, mac, rows = head.number, head.mac, []
+    for entry in entries:
+        fitted = _fitted(entry)
+        number += 1
+        mac = _mac(key, number, fitted, mac)
+        rows.append({"number": number, "mac": mac, **asdict(fitted)})
+    connection.execute(insert(audit_log), rows)
     values: dict[str, Any] = {"number": number, "mac": mac}
     if mark or not head.key_mark:
         values["key_mark"] = _mark(key)

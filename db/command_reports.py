@@ -96,16 +96,17 @@ def expire(connection: Connection, now: int, limit: int = 200) -> list[str]:
 
 
 def _expire(connection: Connection, row: Any, now: int) -> bool:
+    """Unless a report is just ending it: who stores reports locks commands in another order."""
     if row.report is not None:
         words = f"The device went on reporting {row.report} until the deadline."
-        return move(connection, row.id, "contradicted", words, now)
+        return move(connection, row.id, "contradicted", words, now, patient=False)
     if row.sent_at is None:
         words = "It never went out, and will not any more."
     elif row.status == "queued":
         words = "It may have gone out, the broker never said so. The device reported nothing by the deadline."
     else:
         words = "It had gone out. The device reported nothing by the deadline."
-    return move(connection, row.id, "expired", words, now)
+    return move(connection, row.id, "expired", words, now, patient=False)
 
 
 def _step(connection: Connection, report: ActuatorState) -> float | None:

@@ -5,7 +5,7 @@ takes its commands by `hand_over`. Reports end commands where they are stored, i
 (`db.command_reports`). Each step keeps its time (UTC ms) and a sentence for a person; the steps of all commands rise in
 one count, so that who follows them asks for what is newer than what it has (`changed`). `published` may be missing
 among the steps: a quick device answers before the broker's acknowledgement is noted. That a command has ended is
-written to the audit log a moment later, by `settle`.
+written to the audit log a moment later (`db.ended_commands`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
 
 from db import audit, targets
 from db.audit import Entry, Result
@@ -34,18 +34,18 @@ __all__ = [
     "Step",
     "TooMany",
     "UnknownTarget",
+    "by_numbers",
     "changed",
     "ended_since",
+    "entry",
     "fail_open",
     "find",
     "hand_over",
     "last_step",
     "move",
     "open_commands",
-    "prune",
     "recent",
     "request",
-    "settle",
     "waiting_for",
 ]
 
@@ -111,6 +111,7 @@ def request(  # noqa: PLR0913  # a word each of who asks what of whom
     by: Actor,
     at: int,
     deadline_ms: int,
+    most_open: int = MOST_OPEN,
 ) -> Command:
     """Queue a command, cancel an older open one for the actuator, and record it: the last statement of a transaction.
 
@@ -126,6 +127,7 @@ def request(  # noqa: PLR0913  # a word each of who asks what of whom
         by: Who asks, and from where.
         at: UTC ms.
         deadline_ms: How long it may take.
+        most_open: With so many that are open no further one is taken.
 
     Raises:
         UnknownTarget: If there is no such device or actuator.
@@ -133,12 +135,12 @@ def request(  # noqa: PLR0913  # a word each of who asks what of whom
         TooMany: If too many commands are open.
     """
     target = targets.locked(connection, device, actuator)
-    older = _open_of(connection, device, actuator)
+    older = connection.execute(_open(commands.c.device == device, commands.c.actuator == actuator)).all()
     state = target.resolved(order, older[-1].state if older else None)
-    for command in older:
-        _supersede(connection, command, at)
-    if _count_open(connection) >= MOST_OPEN:
-        raise TooMany(f"{MOST_OPEN:,} commands wait already. Try again once some of them have ended.")
+    for row in older:
+        _supersede(connection, row.number, at)
+    if not older and _is_full(connection, most_open):  # else it takes the place of one
+        raise TooMany(f"{most_open:,} commands wait already. Try again once some of them have ended.")
     made = Command(
         str(uuid.uuid4()),
         device,
@@ -151,21 +153,8 @@ def request(  # noqa: PLR0913  # a word each of who asks what of whom
         at + deadline_ms,
         (Step("queued", at, "It was asked for."),),
     )
-    row = {
-        "id": made.id,
-        "device": device,
-        "actuator": actuator,
-        "state": state,
-        "status": made.status,
-        "made_by": made.by,
-        "address": made.address,
-        "made_at": at,
-        "deadline_at": made.deadline_at,
-        "settled": 0,
-    }
-    number = connection.execute(insert(commands).values(row)).lastrowid
-    _add_step(connection, number, made.steps[0])
-    audit.record(connection, key, _entry(made, REQUEST, at, "ok", f"{state}, command {made.id}"))
+    _store(connection, made)
+    audit.record(connection, key, entry(made, REQUEST, at, "ok", f"{state}, command {made.id}"))
     return made
 
 
@@ -197,8 +186,7 @@ def recent(
 
 def open_commands(connection: Connection) -> list[Command]:
     """All that go on, oldest first."""
-    query = select(commands).where(commands.c.settled == 0, commands.c.status.in_(OPEN)).order_by(commands.c.number)
-    return _with_steps(connection, connection.execute(query).all())
+    return _with_steps(connection, connection.execute(_open()).all())
 
 
 def waiting_for(connection: Connection, device: str, now: int) -> list[Command]:
@@ -207,12 +195,7 @@ def waiting_for(connection: Connection, device: str, now: int) -> list[Command]:
     One that it was given already is among them until it reports: its answer may have been lost on the way. It has the
     same id, and a device that remembers ids applies it once.
     """
-    query = (
-        select(commands)
-        .where(commands.c.settled == 0, commands.c.device == device, commands.c.status.in_(OPEN))
-        .where(commands.c.deadline_at > now)
-        .order_by(commands.c.number)
-    )
+    query = _open(commands.c.device == device, commands.c.deadline_at > now)
     return _with_steps(connection, connection.execute(query).all())
 
 
@@ -245,31 +228,27 @@ def move(
     at: int,
     *,
     expected: CommandStatus | Sequence[CommandStatus] = OPEN,
+    patient: bool = True,
 ) -> bool:
     """Bring a command from an `expected` status to another; False, and nothing is written, if it is in none of them.
 
-    The same status again is a step with other evidence.
+    The same status again is a step with other evidence. Not `patient`: False also if somebody else is changing it at
+    this moment (who waits while it holds others may meet one who holds that and waits for those).
     """
     wanted = [expected] if isinstance(expected, str) else list(expected)
     here = (commands.c.id == command_id, commands.c.status.in_(wanted))
-    number = connection.scalar(select(commands.c.number).where(*here).with_for_update())
+    number = connection.scalar(select(commands.c.number).where(*here).with_for_update(skip_locked=not patient))
     if number is None:
         return False
-    ended = None if status in OPEN else at
-    connection.execute(update(commands).where(commands.c.number == number).values(status=status, ended_at=ended))
-    _add_step(connection, number, Step(status, at, evidence))
+    _move(connection, number, Step(status, at, evidence))
     return True
 
 
 def fail_open(connection: Connection, device: str, evidence: str, at: int, *, actuator: str | None = None) -> None:
     """End all that go on for a device, or for one of its actuators, as failed: it is gone."""
-    query = select(commands.c.id).where(
-        commands.c.settled == 0, commands.c.device == device, commands.c.status.in_(OPEN)
-    )
-    if actuator is not None:
-        query = query.where(commands.c.actuator == actuator)
-    for command_id in connection.scalars(query.order_by(commands.c.number)).all():
-        move(connection, command_id, "failed", evidence, at)
+    mine = [commands.c.device == device, *([] if actuator is None else [commands.c.actuator == actuator])]
+    for row in connection.execute(_open(*mine)).all():
+        move(connection, row.id, "failed", evidence, at)
 
 
 def changed(connection: Connection, since: int, known: Container[int] = ()) -> tuple[list[int], list[Command]]:
@@ -280,7 +259,7 @@ def changed(connection: Connection, since: int, known: Container[int] = ()) -> t
     """
     query = select(command_steps.c.number, command_steps.c.command).where(command_steps.c.number > since)
     rows = [row for row in connection.execute(query) if row.number not in known]
-    return [row.number for row in rows], _by_numbers(connection, sorted({row.command for row in rows}))
+    return [row.number for row in rows], by_numbers(connection, sorted({row.command for row in rows}))
 
 
 def last_step(connection: Connection) -> int:
@@ -290,67 +269,78 @@ def last_step(connection: Connection) -> int:
 
 def ended_since(connection: Connection, at: int) -> list[Command]:
     """Those that ended at or after `at` (UTC ms), oldest first."""
-    query = select(commands).where(commands.c.ended_at >= at).order_by(commands.c.number)
+    of_all = commands.c.settled.in_((0, 1))  # which is how the index begins
+    query = select(commands).where(of_all, commands.c.ended_at >= at).order_by(commands.c.number)
     return _with_steps(connection, connection.execute(query).all())
 
 
-def prune(connection: Connection, before: int, limit: int = 2_000) -> int:
-    """Remove at most `limit` commands that ended before `before` (UTC ms) and stand in the audit log; how many."""
-    query = select(commands.c.number).where(commands.c.ended_at < before, commands.c.settled == 1).limit(limit)
-    numbers = list(connection.scalars(query))
-    for some in in_chunks(numbers, 500):
-        connection.execute(delete(command_steps).where(command_steps.c.command.in_(some)))
-        connection.execute(delete(commands).where(commands.c.number.in_(some)))
-    return len(numbers)
+def by_numbers(connection: Connection, numbers: Sequence[int]) -> list[Command]:
+    """Those that have these numbers in the table, oldest first."""
+    found = [
+        row
+        for some in in_chunks(numbers, 500)
+        for row in connection.execute(select(commands).where(commands.c.number.in_(some)).order_by(commands.c.number))
+    ]
+    return _with_steps(connection, found)
 
 
-def settle(connection: Connection, key: bytes, now: int, limit: int = 100) -> int:
-    """Write the ends of at most `limit` commands to the audit log; how many. The last statements of a transaction."""
-    query = (
-        select(commands.c.number)
-        .where(commands.c.settled == 0, commands.c.status.not_in(OPEN))
-        .order_by(commands.c.number)
-        .limit(limit)
-    )
-    entries = []
-    for command, number in _numbered(connection, list(connection.scalars(query))):
-        mine = (commands.c.number == number, commands.c.settled == 0)
-        if connection.execute(update(commands).where(*mine).values(settled=1)).rowcount:
-            end = command.steps[-1]
-            result: Result = "ok" if command.status in ("confirmed", "cancelled") else "failed"
-            detail = f"{command.state}, command {command.id}: {end.evidence}"
-            entries.append(_entry(command, f"command.{command.status}", now, result, detail))
-    for entry in entries:
-        audit.record(connection, key, entry)
-    return len(entries)
+def entry(command: Command, action: str, at: int, result: Result, detail: str) -> Entry:
+    """What the audit log says of a command: by whom it was asked for, and what became of it at `at` (UTC ms)."""
+    return Entry(at, command.by, command.address, action, f"{command.device}/{command.actuator}", result, detail)
 
 
 # Rows
 
 
-def _open_of(connection: Connection, device: str, actuator: str) -> list[Command]:
-    query = (
-        select(commands)
-        .where(commands.c.settled == 0, commands.c.device == device, commands.c.actuator == actuator)
-        .where(commands.c.status.in_(OPEN))
-        .order_by(commands.c.number)
-    )
-    return _with_steps(connection, connection.execute(query).all())
+def _open(*those: ColumnElement[bool]) -> Select[Any]:
+    """Those that go on, oldest first."""
+    mine = (commands.c.settled == 0, *those, commands.c.status.in_(OPEN))
+    return select(commands).where(*mine).order_by(commands.c.number)
 
 
-def _supersede(connection: Connection, command: Command, at: int) -> None:
-    sent_at = connection.scalar(select(commands.c.sent_at).where(commands.c.id == command.id))
-    if command.status == "published":
+def _supersede(connection: Connection, number: int, at: int) -> None:
+    """Cancel a command, unless it has ended meanwhile. Locked first, so that what is said of it holds."""
+    mine = (commands.c.number == number, commands.c.status.in_(OPEN))
+    query = select(commands.c.status, commands.c.sent_at).where(*mine).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return
+    if row.status == "published":
         out = "this one had gone out"
     else:
-        out = "this one had not gone out" if sent_at is None else "this one may have gone out"
-    evidence = f"Something else was asked for; {out}."
-    move(connection, command.id, "cancelled", evidence, at)
+        out = "this one had not gone out" if row.sent_at is None else "this one may have gone out"
+    _move(connection, number, Step("cancelled", at, f"Something else was asked for; {out}."))
 
 
-def _count_open(connection: Connection) -> int:
+def _is_full(connection: Connection, most: int) -> bool:
+    """Whether so many are open. Those that are not settled are counted in an index alone, and are seldom so many."""
+    unsettled = select(commands.c.number).where(commands.c.settled == 0).limit(most).subquery()
+    if (connection.scalar(select(func.count()).select_from(unsettled)) or 0) < most:
+        return False
     query = select(func.count()).where(commands.c.settled == 0, commands.c.status.in_(OPEN))
-    return connection.scalar(query) or 0
+    return (connection.scalar(query) or 0) >= most
+
+
+def _store(connection: Connection, made: Command) -> None:
+    row = {
+        "id": made.id,
+        "device": made.device,
+        "actuator": made.actuator,
+        "state": made.state,
+        "status": made.status,
+        "made_by": made.by,
+        "address": made.address,
+        "made_at": made.made_at,
+        "deadline_at": made.deadline_at,
+        "settled": 0,
+    }
+    _add_step(connection, connection.execute(insert(commands).values(row)).lastrowid, made.steps[0])
+
+
+def _move(connection: Connection, number: int, step: Step) -> None:
+    ended = None if step.status in OPEN else step.at
+    connection.execute(update(commands).where(commands.c.number == number).values(status=step.status, ended_at=ended))
+    _add_step(connection, number, step)
 
 
 def _add_step(connection: Connection, number: int, step: Step) -> None:
@@ -365,19 +355,6 @@ def _by_ids(connection: Connection, ids: Sequence[str]) -> list[Command]:
         for row in connection.execute(select(commands).where(commands.c.id.in_(some)).order_by(commands.c.number))
     ]
     return _with_steps(connection, found)
-
-
-def _by_numbers(connection: Connection, numbers: Sequence[int]) -> list[Command]:
-    return [command for command, _ in _numbered(connection, numbers)]
-
-
-def _numbered(connection: Connection, numbers: Sequence[int]) -> list[tuple[Command, int]]:
-    found = [
-        row
-        for some in in_chunks(numbers, 500)
-        for row in connection.execute(select(commands).where(commands.c.number.in_(some)).order_by(commands.c.number))
-    ]
-    return list(zip(_with_steps(connection, found), [row.number for row in found], strict=True))
 
 
 def _with_steps(connection: Connection, rows: Sequence[Any]) -> list[Command]:
@@ -402,7 +379,3 @@ def _command(row: Any, steps: Mapping[int, Sequence[Step]]) -> Command:
         row.deadline_at,
         tuple(steps[row.number]),
     )
-
-
-def _entry(command: Command, action: str, at: int, result: Result, detail: str) -> Entry:
-    return Entry(at, command.by, command.address, action, f"{command.device}/{command.actuator}", result, detail)

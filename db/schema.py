@@ -229,8 +229,8 @@ commands = Table(
     Column("ended_at", BigInteger),
     Column("settled", SmallInteger, nullable=False, comment="1: it has ended, and its end is in the audit log"),
     Index(None, "settled", "deadline_at"),
-    Index(None, "device", "actuator"),
-    Index(None, "ended_at"),
+    Index(None, "device", "settled"),
+    Index(None, "settled", "ended_at"),
     sqlite_autoincrement=True,
     **_TABLE,
 )
@@ -266,6 +266,15 @@ removals = Table(
     Column("made_by", String(64), nullable=False),
     Column("address", String(64), nullable=False),
     Column("readings", BigInteger, nullable=False, comment="removed so far"),
+    **_TABLE,
+)
+
+bridges = Table(
+    "bridges",
+    metadata,
+    Column("site", Name(64), primary_key=True),
+    Column("up", SmallInteger, nullable=False, comment="1: it is connected"),
+    Column("since", BigInteger, nullable=False, comment="UTC ms from when on it has been so"),
     **_TABLE,
 )
 

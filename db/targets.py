@@ -92,19 +92,19 @@ def locked(connection: Connection, device: str, actuator: str) -> Target:
     Raises:
         UnknownTarget: If there is no such device or actuator.
     """
-    device_id = connection.scalar(select(devices.c.id).where(devices.c.name == device, THERE))
-    if device_id is None:
-        raise UnknownTarget("device", f"There is no device {storable(device, 191)}.")
+    its_device = select(devices.c.id).where(devices.c.name == device, THERE)
     columns = actuators.c
     query = (
         select(columns.name, columns.minimum, columns.maximum, columns.step, columns.unit, columns.state)
-        .where(columns.device_id == device_id, columns.name == actuator)
+        .where(columns.device_id == its_device.scalar_subquery(), columns.name == actuator)
         .with_for_update()
     )
     row = connection.execute(query).one_or_none()
-    if row is None:
-        raise UnknownTarget("actuator", f"{device} has no actuator {storable(actuator, 64)}.")
-    return Target(*row)
+    if row is not None:
+        return Target(*row)
+    if connection.scalar(its_device) is None:
+        raise UnknownTarget("device", f"There is no device {storable(device, 191)}.")
+    raise UnknownTarget("actuator", f"{device} has no actuator {storable(actuator, 64)}.")
 
 
 def number_text(number: float) -> str:

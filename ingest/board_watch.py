@@ -1,4 +1,4 @@
-"""Keeps on the board what no batch brings: commands, places, devices that are deleted, and who has fallen silent.
+"""Keeps on the board what no batch brings: commands, places, deleted devices, who is silent, whose bridge is away.
 
 The database tells, whoever wrote it: this process or another. One thread asks, so that nothing older is ever hung up
 over something newer.
@@ -7,12 +7,10 @@ over something newer.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Final
 
-from db import commands, places, polls, removal
+from db import bridges, commands, places, polls, removal
 from db.engine import Connection
-from db.polls import Poll
 from ingest import standing
 from ingest.snapshot import Board
 
@@ -35,7 +33,6 @@ class BoardWatch:
         self._floor: int | None = None
         #: Steps beyond the floor that were seen, with the monotonic seconds of that.
         self._seen: dict[int, float] = {}
-        self._polls: Mapping[str, Poll] = {}
 
     def begin(self) -> None:
         """The database was away, or this is the first look: know nothing."""
@@ -51,11 +48,12 @@ class BoardWatch:
         if time.monotonic() >= self._rest_at:
             self._rest_at = time.monotonic() + self._rest_s
             removed, said = removal.removed(connection), places.every(connection)
-            self._polls = {poll.device: poll for poll in polls.every(connection)}
+            polling = {poll.device: poll for poll in polls.every(connection)}
+            sites = bridges.every(connection)
             self._board.update(lambda current: standing.without(current, removed))
             self._board.update(lambda current: standing.with_places(current, said))
             self._board.update(lambda current: standing.with_commands(current, [], now - KEPT_MS))
-            self._board.update(lambda current: standing.refreshed(current, self._polls, now, listening_since))
+            self._board.update(lambda current: standing.refreshed(current, polling, now, listening_since, sites))
         return news
 
     def _steps(self, connection: Connection, now: int) -> bool:

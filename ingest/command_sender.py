@@ -1,25 +1,24 @@
 """The connection on which commands go out: publishes with QoS 1 and tells what the broker acknowledged.
 
-One thread uses it, and waits here both for the broker and for who wakes it. paho does the protocol, pulled, as it does
-for `PahoSubscriber`. Nothing outlives a connection: what was not acknowledged on it is for the owner to send again.
+One thread uses it, and waits here both for the broker and for who wakes it. paho does the protocol (`PulledPaho`).
+Nothing outlives a connection: what was not acknowledged on it is for the owner to send again.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ingest.connection import BrokerAway, BrokerConnection, ConnectionClosed, SubscriberSettings
-from ingest.paho_subscriber import Buffer
+from ingest.connection import BrokerAway, BrokerConnection, SubscriberSettings
+from ingest.pulled_paho import PulledPaho
 from ingest.subscriber import VersionRefused
 
 #: How many may be unacknowledged at a time, where the broker does not ask for fewer.
@@ -37,24 +36,6 @@ class Answer:
     heard: bool = True
 
 
-class _Client(paho.Client):
-    """A paho client on a connection that stands already."""
-
-    def __init__(self, client_id: str, version: MQTTProtocolVersion, buffer: Buffer) -> None:
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            client_id,
-            clean_session=None if version == MQTTProtocolVersion.MQTTv5 else True,
-            protocol=version,
-            reconnect_on_failure=False,
-        )
-        self.max_inflight_messages_set(0)  # the window is ours: it shall never queue
-        self._buffer = buffer
-
-    def _create_socket(self) -> paho.SocketLike:
-        return self._buffer
-
-
 class CommandSender:
     """`settings.filters` are not used: it subscribes to nothing."""
 
@@ -66,10 +47,8 @@ class CommandSender:
             "3.1.1": (MQTTProtocolVersion.MQTTv311,),
         }[protocol]
         self._connection = BrokerConnection(settings)
-        self._buffer = Buffer(self._connection.send)
+        self._paho = PulledPaho(settings, self._connection)
         self._version = self._versions[0]
-        self._client = _Client(settings.client_id, self._version, self._buffer)
-        self._welcome: ReasonCode | None = None
         self._window = _WINDOW
         self._flying: dict[int, str] = {}
         self._answers: list[Answer] = []
@@ -110,7 +89,7 @@ class CommandSender:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = max(1, math.ceil(expires_in_s))
         try:
-            info = self._client.publish(topic, payload, qos=1, retain=False, properties=properties)
+            info = self._paho.client.publish(topic, payload, qos=1, retain=False, properties=properties)
         except BrokerAway:
             self._connected = False
             raise
@@ -124,7 +103,7 @@ class CommandSender:
         """
         try:
             self._connection.keep_alive()
-            self._read(timeout_s)
+            self._paho.read(timeout_s)
         except BrokerAway:
             self._connected = False
             raise
@@ -148,57 +127,14 @@ class CommandSender:
         self._connection.release()
 
     def _enter(self, version: MQTTProtocolVersion) -> None:
-        settings = self._settings
-        self._version, self._welcome, self._window = version, None, _WINDOW
-        self._buffer.fill(b"")
-        client = _Client(settings.client_id, version, self._buffer)
-        if settings.address.username is not None:
-            password = settings.address.password
-            client.username_pw_set(settings.address.username, password.get_secret_value() if password else None)
-        client.on_connect = self._on_connect
+        self._version = version
+        client = self._paho.begin(version, clean=True)
+        client.max_inflight_messages_set(0)  # the window is ours: it shall never queue
         client.on_publish = self._on_publish
-        self._client = client
         self._connection.open()
-        more: dict[str, Any] = {"clean_start": True} if version == MQTTProtocolVersion.MQTTv5 else {}
-        client.connect(settings.address.host, settings.address.port, settings.keep_alive_s, **more)
-        try:
-            self._await(lambda: self._welcome is not None)
-        except ConnectionClosed as error:
-            raise VersionRefused(str(error)) from error
-        self._check_welcome()
-        self._connection.subscribed(float(settings.keep_alive_s))
-
-    def _check_welcome(self) -> None:
-        if self._welcome is not None and self._welcome.is_failure:
-            words = str(self._welcome).lower()
-            kind = VersionRefused if "protocol version" in words else BrokerAway
-            raise kind(f"it refuses us: {words}")
-
-    def _await(self, answered: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self._settings.connect_timeout_s
-        while not answered():
-            if time.monotonic() >= deadline:
-                raise BrokerAway("it accepts the connection and does not answer; is there an MQTT broker?")
-            self._read(max(0.0, deadline - time.monotonic()))
-
-    def _read(self, timeout_s: float) -> None:
-        self._buffer.fill(self._connection.read(timeout_s))
-        while self._buffer.pending:
-            code = self._client.loop_read()
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not (self._welcome is not None and self._welcome.is_failure):
-                kind = BrokerAway if self._welcome is not None else VersionRefused
-                raise kind(f"it ended the connection, or sent what we do not speak: {paho.error_string(code)}")
-
-    def _on_connect(
-        self,
-        _client: paho.Client,
-        _data: Any,
-        _flags: paho.ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
-        self._welcome = reason
-        self._window = min(_WINDOW, getattr(properties, "ReceiveMaximum", _WINDOW))
+        self._paho.enter()
+        self._window = min(_WINDOW, getattr(self._paho.properties, "ReceiveMaximum", _WINDOW))
+        self._connection.subscribed(float(self._settings.keep_alive_s))
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 from db import devices, readings
-from db.engine import DatabaseAway, Engine, writing
+from db.engine import DatabaseAway, Engine, is_deadlock, writing
 from ingest.snapshot import Board
 from ingest.vitals import Vitals
 from ingest.writer import Writer
@@ -72,7 +72,8 @@ class Latest:
         try:
             asked = self.write()
         except DatabaseAway as away:
-            self._vitals.database_lost(str(away), by=THREAD)
+            if not is_deadlock(away):  # else it met a batch, and is the one to begin anew
+                self._vitals.database_lost(str(away), by=THREAD)
             self._changed.set()  # it is still to be written
             return True
         if asked:

@@ -1,7 +1,7 @@
 """What an admin says of a device, or that it is deleted, on the board of this process at once.
 
-Elsewhere it is seen when the board is filled from the database: by the follower within a second, by a worker's own
-server at its next start.
+Elsewhere it is seen when the board is filled from the database: names, places and deletions within a second, units and
+actuators by the follower as soon, by a worker's own server at its next start.
 """
 
 from __future__ import annotations

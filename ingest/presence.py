@@ -2,7 +2,8 @@
 
 `online` and `offline` are what a device says, or what its readings or its polls prove. Silence makes it `late`; it
 makes it `offline` only where the device never sends a status, and so can't say it itself. Silence counts from when we
-began to listen: a restart of ours, or of the broker, is no device's fault. `unknown`: nothing says anything.
+began to listen: a restart of ours, or of the broker, is no device's fault, and neither is that of the bridge between a
+site and us. `unknown`: nothing says anything, or nothing can, because the bridge is away.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from db.bridges import Bridge
 from db.polls import FORGOTTEN_AFTER_MS, Poll
 
 Presence = Literal["online", "late", "offline", "unknown"]
@@ -27,6 +29,7 @@ class Signs:
 
     `online`: its last status, unless a reading that came later proved an `offline` wrong; None if it never told.
     `interval_ms`: the usual distance of its readings, None if unknown. `last_seen`: of its last message, 0 for none.
+    `bridge`: that of its site, None where it has none.
     """
 
     online: bool | None
@@ -34,6 +37,7 @@ class Signs:
     last_seen: int
     interval_ms: int | None
     poll: Poll | None = None
+    bridge: Bridge | None = None
 
 
 def judge(signs: Signs, now: int, listening_since: int | None, started_at: int = 0) -> Presence:
@@ -45,9 +49,14 @@ def judge(signs: Signs, now: int, listening_since: int | None, started_at: int =
     poll = _poll(signs, now)
     if poll is not None and poll.alive(now, started_at):
         return "online"
+    bridge = signs.bridge
+    if bridge is not None and not bridge.up and signs.last_seen <= bridge.since:
+        return "unknown"
     if signs.online is False or (poll is not None and signs.last_seen <= poll.until):
         return "offline"
-    silent_ms = 0 if listening_since is None else now - max(signs.last_seen, listening_since)
+    if listening_since is None:
+        return _by_silence(signs, now, 0)
+    silent_ms = now - max(signs.last_seen, listening_since, 0 if bridge is None else bridge.since)
     return _by_silence(signs, now, silent_ms)
 
 

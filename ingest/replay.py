@@ -15,6 +15,7 @@ from typing import Final, Literal
 from msgspec import structs
 
 from db import account, dead_letters, devices
+from db.bridges import BridgeReport
 from db.dead_letters import DeadLetter, StoredDeadLetter
 from db.engine import Connection, DatabaseAway, Engine, reading, writing
 from db.readings import Sample
@@ -191,9 +192,10 @@ def _identified(sample: Sample, letter: DeadLetter) -> Sample:
 
 def _outdated(connection: Connection, decoded: Decoded) -> str:
     """Why a status, about or state is not to be replayed, empty if it may be: it is no news once its device went on."""
-    if decoded.report is None:
-        return ""
-    last_seen = devices.last_seen(connection, decoded.report.device)
+    if isinstance(decoded.report, BridgeReport):
+        return "a bridge says anew with each connection what it does, so this is outdated; it can be deleted"
+    device = decoded.reported_by
+    last_seen = None if device is None else devices.last_seen(connection, device)
     if last_seen is None or last_seen <= decoded.message.received_at:
         return ""
-    return f"{decoded.report.device} has sent newer messages since, so what it said then is outdated; it can be deleted"
+    return f"{device} has sent newer messages since, so what it said then is outdated; it can be deleted"

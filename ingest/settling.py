@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
-from db import audit, commands
+from db import audit, ended_commands
 from db.engine import Connection
 
 log = logging.getLogger(__name__)
@@ -37,5 +37,5 @@ class Settler:
                         "SECRET_KEY is not the one that the audit log was begun with, so this process does not write "
                         "there how commands end. Give all servers and workers the same."
                     )
-            count = commands.settle(connection, self._key, now, _AT_ONCE) if self._fits else 0
+            count = ended_commands.settle(connection, self._key, now, _AT_ONCE) if self._fits else 0
         self.due = count == _AT_ONCE

@@ -66,6 +66,11 @@ class DeviceNow(msgspec.Struct, frozen=True):
     status: bool | None = None
     presence: Presence = "unknown"
 
+    @property
+    def online_now(self) -> bool | None:
+        """`online` for who reads that alone: None also while its status is old news, because its bridge is away."""
+        return None if self.presence == "unknown" else self.online
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

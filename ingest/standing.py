@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from db.bridges import Bridge
 from db.commands import Command
 from db.places import Place
 from db.polls import Poll
@@ -68,16 +69,24 @@ def with_places(snapshot: Snapshot, places: Mapping[str, Place]) -> Snapshot:
     return snapshot if places == snapshot.places else replace(snapshot, version=snapshot.version + 1, places=places)
 
 
-def refreshed(snapshot: Snapshot, polls: Mapping[str, Poll], now: int, listening_since: int | None) -> Snapshot:
+def refreshed(
+    snapshot: Snapshot,
+    polls: Mapping[str, Poll],
+    now: int,
+    listening_since: int | None,
+    bridges: Mapping[str, Bridge] | None = None,
+) -> Snapshot:
     """The next snapshot, with each device's presence as it is at `now` (UTC ms). Pure; the same one if none changed.
 
     `polls`: the last one of each polling device. `listening_since`: from when on what devices send reaches us, None
-    while it does not.
+    while it does not. `bridges`: by site, where there are any.
     """
     changed: dict[str, DeviceNow] = {}
     version = snapshot.version + 1
     for device in snapshot.devices.values():
-        presence = judge(_signs(device, polls.get(device.name)), now, listening_since, snapshot.started_at)
+        bridge = bridges.get(device.name.partition("/")[0]) if bridges else None
+        signs = _signs(device, polls.get(device.name), bridge)
+        presence = judge(signs, now, listening_since, snapshot.started_at)
         if presence != device.presence:
             changed[device.name] = structs.replace(device, presence=presence, version=version, presence_version=version)
     if not changed:
@@ -85,6 +94,6 @@ def refreshed(snapshot: Snapshot, polls: Mapping[str, Poll], now: int, listening
     return replace(snapshot, version=version, devices={**snapshot.devices, **changed})
 
 
-def _signs(device: DeviceNow, poll: Poll | None) -> Signs:
+def _signs(device: DeviceNow, poll: Poll | None, bridge: Bridge | None) -> Signs:
     intervals = [series.interval_ms for series in device.metrics.values() if series.interval_ms is not None]
-    return Signs(device.online, device.status_at, device.last_seen, min(intervals, default=None), poll)
+    return Signs(device.online, device.status_at, device.last_seen, min(intervals, default=None), poll, bridge)

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from db import account, commands, dead_letters, receipts, removal, sealing, states, workers
+from db import account, dead_letters, ended_commands, receipts, removal, sealing, states, workers
 from db.engine import Connection, DatabaseAway, DatabaseError, Engine, reading, writing
 from db.leases import LeaseLost
 from db.packing import DAY_MS
@@ -184,7 +184,7 @@ class Upkeep:
     def _prune_control(self) -> None:
         now, raw_days = now_ms(), self._settings.history.raw_days
         with self._as_keeper() as connection:
-            commands.prune(connection, now - _COMMANDS_KEPT_MS)
+            ended_commands.prune(connection, now - _COMMANDS_KEPT_MS)
         if raw_days is not None:
             with self._as_keeper() as connection:
                 states.prune(connection, now - raw_days * DAY_MS)

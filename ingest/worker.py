@@ -100,11 +100,10 @@ def sending(telemetry: SubscriberSettings) -> SubscriberSettings:
 def connections(settings: Settings, address: MqttAddress) -> tuple[SubscriberSettings, SubscriberSettings | None]:
     """How to connect for telemetry, and for reports where these come apart from it. Pure."""
     root, group = settings.topic_root, settings.mqtt_share_group
-    everything = f"{root}/#"
     alone = SubscriberSettings(
         address,
         settings.mqtt_client_id,
-        (everything,),
+        topics.filters(root),
         largest_payload=settings.max_message_bytes,
         ca_file=settings.mqtt_ca_file,
         cert_file=settings.mqtt_cert_file,
@@ -112,7 +111,7 @@ def connections(settings: Settings, address: MqttAddress) -> tuple[SubscriberSet
     )
     if group is None:
         return alone, None
-    sharing = replace(alone, filters=(f"$share/{group}/{everything}",), former_filters=(everything,))
+    sharing = replace(alone, filters=(f"$share/{group}/{root}/#",), former_filters=topics.filters(root))
     keeping = replace(
         alone,
         client_id=f"{settings.mqtt_client_id}{SUFFIX}",

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Final
 
-from db import account, command_reports, dead_letters, devices, readings, receipts
+from db import account, bridges, command_reports, dead_letters, devices, readings, receipts
 from db.account import BatchKey, Tally
+from db.bridges import BridgeReport
 from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
 from db.leases import LeaseLost
@@ -215,7 +216,7 @@ class Writer:
         ids = Ids(self._catalogue.devices, self._catalogue.series)
         with contextlib.suppress(KeyError):
             placed = self._place(piece, ids, None)
-            if {d.report.device for d in placed.reports if d.report is not None} <= ids.devices.keys():
+            if _devices(placed.reports) <= ids.devices.keys():
                 return ids, placed
         ids = self._ids(connection, piece, now_ms)
         return ids, self._place(piece, ids, None)
@@ -239,7 +240,7 @@ class Writer:
         """Numbers of all devices and series of a piece, those that are new made in this transaction."""
         catalogue = self._catalogue
         names = {sample.device for decoded in piece for sample in decoded.samples}
-        names |= {decoded.report.device for decoded in piece if decoded.report is not None}
+        names |= _devices(piece)
         new_names = sorted(names - catalogue.devices.keys())
         ids = (
             dict(catalogue.devices) | devices.ensure(connection, new_names, now_ms) if new_names else catalogue.devices
@@ -290,6 +291,11 @@ def _look_for_free(connection: Connection, known: Known, attempt: _Attempt | Non
     return replace(known, readings=found)
 
 
+def _devices(piece: Iterable[Decoded]) -> set[str]:
+    """Those that report something of themselves."""
+    return {name for decoded in piece if (name := decoded.reported_by) is not None}
+
+
 def _insert(connection: Connection, placed: Placed, now_ms: int, meanwhile: Callable[[], None] | None) -> bool:
     """Insert readings and receipts; whether every key was free."""
     if receipts.insert_new(connection, placed.receipts, now_ms) != len(placed.receipts):
@@ -298,7 +304,7 @@ def _insert(connection: Connection, placed: Placed, now_ms: int, meanwhile: Call
 
 
 def _store_rest(connection: Connection, ids: Ids, placed: Placed) -> None:
-    reports = [(decoded.report.device, decoded) for decoded in placed.reports if decoded.report is not None]
+    reports = [(decoded.reported_by or "", decoded) for decoded in placed.reports]
     # By device, each one's in order of arrival: the flush of another thread or worker locks their rows by name too.
     for _, decoded in sorted(reports, key=itemgetter(0)):
         at = decoded.message.received_at
@@ -312,6 +318,8 @@ def _store_rest(connection: Connection, ids: Ids, placed: Placed) -> None:
                 retained = decoded.message.retained
                 before = devices.store_state(connection, ids.devices[state.device], state, at)
                 command_reports.take(connection, state, at, retained=retained, before=before)
+            case BridgeReport() as bridge:
+                bridges.store(connection, bridge, at)
     devices.store_boots(connection, {device: (boot.label, boot.seq) for device, boot in placed.boots.items()})
 
 

@@ -28,7 +28,15 @@ from pages.parts.history_bar import (
 from pages.parts.history_chart import Drawn, panels
 from pages.parts.history_detail import Scene, show_export, show_patterns, show_readings, show_statistics
 from pages.parts.history_patterns import strip
-from pages.parts.history_read import OVERVIEW_POINTS, every_series, extent_of, points_for, ranges_of, states_of
+from pages.parts.history_read import (
+    OVERVIEW_POINTS,
+    acting_devices,
+    every_series,
+    extent_of,
+    points_for,
+    ranges_of,
+    states_of,
+)
 from pages.parts.history_specs import DIRECT_LABELS, DOUBLE_CLICKED, DRAGGED, Paint
 from pages.parts.history_states import MOST as MOST_BANDS
 from pages.parts.history_states import Band, bands, labels
@@ -37,6 +45,7 @@ from pages.parts.login import check_reader
 from pages.parts.look import ink, palette
 from pages.parts.notes import note_html
 from pages.parts.periods import Period, fitting, moved, pace_s, period_words
+from pages.parts.places import every_name
 from pages.parts.tables import dim
 from pages.parts.view import View, says_range
 from pages.parts.words import markdown
@@ -64,6 +73,7 @@ def show_charts(scene: Scene, whole: Period) -> None:
     made = panels(drawn, scene.shown, scene.zone, scene.paint)
     if not made:
         show_nothing(scene)
+        show_states(scene)
         return
     for index, panel in enumerate(made):
         st.markdown(f"**{markdown(panel.title)}**")
@@ -84,7 +94,8 @@ def show_charts(scene: Scene, whole: Period) -> None:
 def show_states(scene: Scene) -> None:
     """What the actuators of these devices did at the same time. Raises DatabaseAway."""
     found = states_of(scene.choice.devices, scene.shown)
-    told = labels([(one.device, one.name) for one, _ in found])
+    titles = scene.choice.titles
+    told = labels([(titles.get(one.device, one.device), one.name) for one, _ in found])
     rows = [
         Band(label, frame, one.unit, one.minimum, one.maximum) for label, (one, frame) in zip(told, found, strict=True)
     ]
@@ -157,12 +168,12 @@ def take_part(key: str) -> None:
         go_to(Period(round(dragged[0]), round(dragged[-1])))
 
 
-def show_all(devices: tuple[str, ...], choice: Choice, zone: ZoneInfo) -> None:
+def show_all(choice: Choice, zone: ZoneInfo) -> None:
     """The bar, and everything under it. Raises DatabaseAway."""
     view = current_view()
     stored = extent_of(tuple(one.series.id for one in choice.shown))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sm_bar"):
-        show_series(devices, choice, view)
+        show_series(choice, view)
         show_presets(view)
     show_range(view, stored, zone)
     for problem in (*view.problems, *choice.problems):
@@ -216,7 +227,7 @@ def wait_for_readings() -> None:
     check_reader()
     runtime = get_runtime()
     try:
-        if every_series():
+        if every_series() or acting_devices():
             st.rerun()
     except DatabaseAway:
         st.markdown("History comes back by itself when the database does.")
@@ -237,15 +248,15 @@ def first_view(view: View, choice: Choice) -> View:
 
 def show_page() -> None:
     """Everything, or what will be here. Raises DatabaseAway."""
-    every = every_series()
-    if not every:
+    every, acting = every_series(), acting_devices()
+    if not every and not acting:
         wait_for_readings()
         return
     view = current_view()
-    choice = choose(every, view)
+    choice = choose(every, view, every_name(get_runtime().board.current), acting)
     if not view.devices or not says_range(st.query_params):
         go(first_view(view, choice))
-    show_all(tuple(dict.fromkeys(one.device for one in every)), choice, zone_of(view))
+    show_all(choice, zone_of(view))
 
 
 st.title("History", anchor=False)

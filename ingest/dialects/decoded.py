@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from db.bridges import BridgeReport
 from db.devices import About, ActuatorState, Status
 from db.readings import Sample
 from ingest.message import Message
 
-Report = Status | About | ActuatorState
+Report = Status | About | ActuatorState | BridgeReport
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -25,6 +26,11 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     report: Report | None = None
     rejected: int = 0
     problems: tuple[str, ...] = ()
+
+    @property
+    def reported_by(self) -> str | None:
+        """The device that a report is of; None where there is none, or it is a bridge's."""
+        return None if self.report is None or isinstance(self.report, BridgeReport) else self.report.device
 
     @property
     def readings(self) -> int:

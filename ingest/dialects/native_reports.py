@@ -1,4 +1,7 @@
-"""What a device reports of itself: status, about, and the state of its actuators. CONTRACT, "MQTT: native topics"."""
+"""What a device reports of itself: status, about, and the state of its actuators; and what a site's bridge does.
+
+CONTRACT, "MQTT: native topics".
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from db.bridges import BridgeReport
 from db.devices import About, ActuatorAbout, ActuatorState, Status
 from ingest.dialects import topics
 from ingest.dialects.decoded import Report
@@ -17,7 +21,7 @@ _ABOUT_ENTRIES: Final = 500
 
 
 def to_report(message: Message, topic: topics.Topic) -> Report:
-    """The record of a message whose topic is a status, an about or a state.
+    """The record of a message whose topic is a status, an about or a state, or a bridge's.
 
     Raises:
         Refused: If its payload can't be understood.
@@ -27,6 +31,8 @@ def to_report(message: Message, topic: topics.Topic) -> Report:
         return _status(message, topic.device)
     if topic.kind == "about":
         return _about(message, topic.device)
+    if topic.kind == "bridge":
+        return _bridge(message, topic.name)
     return _state(message, topic.device, topic.name)
 
 
@@ -35,6 +41,13 @@ def _status(message: Message, device: str) -> Status:
     if text not in ("online", "offline"):
         raise Refused(f"status: {text[:40]!r}; expected online or offline")
     return Status(device, text == "online")
+
+
+def _bridge(message: Message, site: str) -> BridgeReport:
+    text = to_text(message.payload).strip()
+    if text not in ("1", "0"):
+        raise Refused(f"bridge state: {text[:40]!r}; expected 1 or 0")
+    return BridgeReport(site, text == "1")
 
 
 class _ActuatorPayload(msgspec.Struct):

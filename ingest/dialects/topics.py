@@ -10,7 +10,10 @@ from typing import Final, Literal
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _RULE: Final = "letters, digits, '.', '_' and '-', the first a letter or digit, at most 64"
 
-Kind = Literal["telemetry", "status", "about", "metric", "state", "set"]
+#: What a site's bridge says of itself, below the site.
+_BRIDGE: Final = ("bridge", "state")
+
+Kind = Literal["telemetry", "status", "about", "metric", "state", "set", "bridge"]
 
 
 class UnknownTopic(ValueError):
@@ -19,7 +22,10 @@ class UnknownTopic(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A native topic. `name` is the metric or actuator, empty where there is none."""
+    """A native topic. `name` is the metric or actuator, empty where there is none.
+
+    Of a bridge `device` is empty, and `name` the site.
+    """
 
     kind: Kind
     device: str
@@ -31,13 +37,16 @@ class Topic:
 def parse(topic: str, root: str) -> Topic:
     """Take a topic under `root` apart.
 
-    With a root of `+/iot` the first level is the site, and the device is then `site1/kitchen`.
+    With a root of `+/iot` the first level is the site, and the device is then `site1/kitchen`. Beside the root the site
+    has `site1/bridge/state` then.
 
     Raises:
         UnknownTopic: If it is none of the native topics, or a name breaks the pattern.
     """
     levels = topic.split("/")
     roots = root.split("/")
+    if roots[0] == "+" and tuple(levels[1:]) == _BRIDGE:
+        return Topic("bridge", "", checked_name("site", levels[0]))
     if len(levels) < len(roots) or any(r not in ("+", level) for r, level in zip(roots, levels, strict=False)):
         raise UnknownTopic(f"the topic is not under {root}")
     rest = levels[len(roots) :]
@@ -80,9 +89,18 @@ def _of_device(device: str, root: str) -> str:
     return "/".join([*levels, checked_name("device", name)])
 
 
+def filters(root: str) -> tuple[str, ...]:
+    """What to subscribe to for everything."""
+    return f"{root}/#", *_bridge_filters(root)
+
+
 def report_filters(root: str) -> tuple[str, ...]:
-    """What to subscribe to for all status, about and state under `root`, and nothing else."""
-    return f"{root}/+/status", f"{root}/+/about", f"{root}/+/+/state"
+    """What to subscribe to for all status, about and state under `root`, and bridges, and nothing else."""
+    return f"{root}/+/status", f"{root}/+/about", f"{root}/+/+/state", *_bridge_filters(root)
+
+
+def _bridge_filters(root: str) -> tuple[str, ...]:
+    return ("/".join(("+", *_BRIDGE)),) if root.split("/", maxsplit=1)[0] == "+" else ()
 
 
 def is_report(topic: str, root: str) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from db.devices import Series
+from pages.parts.places import Named, titles_of
 from pages.parts.view import View
 from pages.parts.words import plain
 
@@ -39,19 +40,31 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a view comes to. `devices`: those that are chosen and there are. `metrics`: all that these have."""
+    """What a view comes to. `devices`: those that are chosen and there are. `metrics`: all that these have.
+
+    `titles`: what each device that could be chosen is called, in the order in which they are offered.
+    """
 
     devices: tuple[str, ...]
     metrics: tuple[str, ...]
     shown: tuple[Shown, ...]
     problems: tuple[str, ...]
+    titles: Mapping[str, str]
 
 
-def choose(every: Sequence[Series], view: View) -> Choice:
-    """The series of `every` (by device and metric) that the view asks for: the first device's if it asks for none."""
+def choose(
+    every: Sequence[Series], view: View, names: Mapping[str, Named] | None = None, acting: Iterable[str] = ()
+) -> Choice:
+    """The series of `every` (by device and metric) that the view asks for: the first device's if it asks for none.
+
+    `names`: how devices are shown. `acting`: those with actuators, which can be chosen without having any series.
+    """
     by_device: dict[str, list[Series]] = {}
     for series in every:
         by_device.setdefault(series.device, []).append(series)
+    for name in acting:
+        by_device.setdefault(name, [])
+    titles = titles_of(sorted(by_device), names or {})
     problems = [f"There is no device {plain(name, 64)}." for name in view.devices if name not in by_device]
     devices = tuple(name for name in view.devices if name in by_device) or tuple(by_device)[:1]
     metrics = tuple(sorted({series.metric for name in devices for series in by_device[name]}))
@@ -61,20 +74,20 @@ def choose(every: Sequence[Series], view: View) -> Choice:
     if len(found) > MOST:
         problems.append(f"{len(found)} series are chosen; the first {MOST} are shown.")
     places = {series.id: index for name in devices for index, series in enumerate(by_device[name])}
-    return Choice(devices, metrics, _shown(found[:MOST], places), tuple(problems))
+    return Choice(devices, metrics, _shown(found[:MOST], places, titles), tuple(problems), titles)
 
 
-def _shown(found: Sequence[Series], places: Mapping[int, int]) -> tuple[Shown, ...]:
+def _shown(found: Sequence[Series], places: Mapping[int, int], titles: Mapping[str, str]) -> tuple[Shown, ...]:
     strokes = _strokes([places[series.id] for series in found])
     one_device = len({series.device for series in found}) == 1
     one_metric = len({series.metric for series in found}) == 1
     shown = []
     for series, stroke in zip(found, strokes, strict=True):
-        label = f"{series.device} \N{MIDDLE DOT} {series.metric}"
+        label = f"{titles[series.device]} \N{MIDDLE DOT} {series.metric}"
         if one_device:
             label = series.metric
         elif one_metric:
-            label = series.device
+            label = titles[series.device]
         shown.append(Shown(series, label, series.unit or series.metric, stroke))
     return tuple(shown)
 

@@ -48,13 +48,13 @@ def bound(key: str, value: Any, change: Callable[[View, Any], View]) -> dict[str
     return {"key": name, "on_change": changed}
 
 
-def show_series(every: tuple[str, ...], choice: Choice, view: View) -> None:
+def show_series(choice: Choice, view: View) -> None:
     """Which devices and metrics."""
     with st.popover(_series_words(choice), icon=":material/stacked_line_chart:"):
         st.multiselect(
             "Devices",
-            every,
-            format_func=str,
+            list(choice.titles),
+            format_func=lambda name: choice.titles[name],
             placeholder="First device",
             **bound("devices", list(choice.devices), lambda old, names: replace(old, devices=tuple(names))),
         )
@@ -72,7 +72,7 @@ def _series_words(choice: Choice) -> str:
     if len(choice.devices) == 1:
         metrics = list(dict.fromkeys(one.series.metric for one in choice.shown))
         what = ", ".join(metrics) if len(metrics) <= 2 else things(len(metrics), "metric")
-        return markdown(f"{choice.devices[0]}: {what}", 60)
+        return markdown(f"{choice.titles[choice.devices[0]]}: {what or 'no metrics'}", 60)
     metrics = list(dict.fromkeys(one.series.metric for one in choice.shown))
     what = metrics[0] if len(metrics) == 1 else things(len(metrics), "metric")
     return markdown(f"{things(len(choice.devices), 'device')}: {what}", 60)

@@ -37,6 +37,13 @@ def every_series() -> list[Series]:
         return devices.every_series(connection)
 
 
+@st.cache_data(ttl=_KEPT_S, show_spinner=False, max_entries=1)
+def acting_devices() -> tuple[str, ...]:
+    """Devices with actuators, by name. Raises DatabaseAway."""
+    with reading(get_runtime().engine) as connection:
+        return tuple(dict.fromkeys(one.device for one in devices.every_actuator(connection)))
+
+
 @st.cache_data(ttl=_KEPT_S, show_spinner=False, max_entries=200)
 def extent_of(series_ids: tuple[int, ...]) -> Period | None:
     """From the first to just after the last reading of these series, at least a minute; None if there is none.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,3 +37,13 @@ def named(place: Place) -> Named:
 def title_of(device: str, names: Mapping[str, Named]) -> str:
     """What a device is called where people read."""
     return names.get(device, Named()).title or device
+
+
+def titles_of(devices: Iterable[str], names: Mapping[str, Named]) -> dict[str, str]:
+    """What each of these devices is called, and none as another: where two are, their own names stand with it."""
+    given = {device: title_of(device, names) for device in devices}
+    counted = Counter(given.values())
+    return {
+        device: f"{title} ({device})" if counted[title] > 1 and title != device else title
+        for device, title in given.items()
+    }

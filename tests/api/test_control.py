@@ -9,9 +9,10 @@ from starlette.testclient import TestClient
 
 from db import audit, commands
 from db.engine import reading
-from tests.api.actuators import furnish, kept, queued
+from tests.api.actuators import furnish, kept
 from tests.api.people import People
 from tests.api.server import Place, fields
+from tests.parts.waiting import fill
 
 ORDER = "/api/led_control/"
 AS_USER = "/api/led_controlT/"
@@ -152,18 +153,13 @@ def test_a_device_asks_itself_alone(here: Place, client: TestClient, people: Peo
         assert {command.device for command in commands.recent(connection)} == {"kitchen"}
 
 
-def test_more_than_can_wait_is_429(
-    here: Place, client: TestClient, people: People, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commands, "MOST_OPEN", 2)
-    for number in range(2):
-        furnish(here, f"d{number}")
-        queued(here, f"d{number}")
+def test_of_ten_thousand_that_wait_the_next_is_429(here: Place, client: TestClient, people: People) -> None:
+    fill(here.runtime.engine, commands.MOST_OPEN)
     furnish(here)
     answer = client.post(ORDER, json=wish(), headers=people.headers("key operator"))
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) >= 1
-    assert "2 commands wait" in answer.json()["detail"]
+    assert "10,000 commands wait already" in answer.json()["detail"]
 
 
 def test_what_actuators_do(here: Place, client: TestClient) -> None:

@@ -23,12 +23,21 @@ def make_actuators(engine: Engine, *names: str) -> None:
             devices.store_about(connection, ids[name], about, NOW)
 
 
-def ask(engine: Engine, order: str | float = "ON", actuator: str = "led", at: int = NOW, **more: object) -> Command:
-    """Ask the kitchen for something, for 60 s."""
-    device, by = str(more.get("device", "kitchen")), more.get("by", ANNA)
-    assert isinstance(by, Actor)
+def ask(
+    engine: Engine,
+    order: str | float = "ON",
+    actuator: str = "led",
+    at: int = NOW,
+    *,
+    device: str = "kitchen",
+    by: Actor = ANNA,
+    most_open: int = commands.MOST_OPEN,
+) -> Command:
+    """Ask for something, for 60 s."""
     with writing(engine) as connection:
-        return commands.request(connection, KEY, device, actuator, order, by=by, at=at, deadline_ms=60_000)
+        return commands.request(
+            connection, KEY, device, actuator, order, by=by, at=at, deadline_ms=60_000, most_open=most_open
+        )
 
 
 def found(engine: Engine, command: Command) -> Command:

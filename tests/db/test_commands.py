@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import text
 
 from db import audit, commands, devices, removal
-from db.commands import BadState, Command, Step, TooMany, UnknownTarget
+from db.commands import MOST_OPEN, BadState, Command, Step, TooMany, UnknownTarget
 from db.devices import ActuatorState
 from db.engine import Engine, reading, writing
 from db.rights import Actor, Origin
 from tests.db.conftest import NOW
 from tests.db.orders import ANNA, KEY, ask, found, make_actuators, path
+from tests.parts.waiting import fill
 
 BEN = Actor("ben", "admin", Origin("local"))
 
@@ -203,24 +204,28 @@ def test_who_follows_is_told_of_each_step_once(engine: Engine) -> None:
     assert [(command.id, command.status) for command in told] == [(first.id, "cancelled"), (second.id, "queued")]
 
 
-def test_no_more_are_taken_than_can_wait(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "MOST_OPEN", 2)
+def test_no_more_are_taken_than_can_wait(engine: Engine) -> None:
     ask(engine, device="cellar")
     ask(engine)
-    ask(engine, "OFF")  # in the place of the one before
+    ask(engine, "OFF", most_open=2)  # in the place of the one before
     with pytest.raises(TooMany, match="2 commands wait already"):
-        ask(engine, 5, "fan")
+        ask(engine, 5, "fan", most_open=2)
+    ask(engine, 5, "fan", most_open=3)
+
+
+def test_those_that_ended_take_no_room_before_they_are_settled(engine: Engine) -> None:
+    made = ask(engine)
+    with writing(engine) as connection:
+        commands.move(connection, made.id, "confirmed", "It says so.", NOW)
+    assert ask(engine, device="cellar", most_open=1).open
 
 
 def test_ten_thousand_wait_and_the_next_is_refused(engine: Engine) -> None:
-    row = "('{0}', 'd{0}', 'led', 'ON', 'queued', 'anna', '', 1, 2, 0)"
-    columns = "id, device, actuator, state, status, made_by, address, made_at, deadline_at, settled"
-    with writing(engine) as connection:
-        for start in range(0, commands.MOST_OPEN, 1000):
-            rows = ", ".join([row.format(number) for number in range(start, start + 1000)])
-            connection.execute(text(f"INSERT INTO commands ({columns}) VALUES {rows}"))
+    fill(engine, MOST_OPEN - 1)
+    ask(engine)
     with pytest.raises(TooMany, match="10,000 commands wait already"):
-        ask(engine)
+        ask(engine, 5, "fan")
+    assert ask(engine, "OFF").open, "in the place of the one before"
 
 
 def test_a_polling_device_is_given_what_waits_until_it_reports(engine: Engine) -> None:
@@ -239,57 +244,6 @@ def test_a_polling_device_is_given_what_waits_until_it_reports(engine: Engine) -
         commands.move(connection, made.id, "confirmed", "It says so.", NOW)
         assert commands.hand_over(connection, waiting, NOW + 2) == []
         assert commands.waiting_for(connection, "kitchen", NOW) == []
-
-
-def test_each_end_is_recorded_once(engine: Engine) -> None:
-    good, bad, still = ask(engine), ask(engine, 5, "fan"), ask(engine, device="cellar")
-    with writing(engine) as connection:
-        commands.move(connection, good.id, "confirmed", "The device reported ON.", NOW)
-        commands.move(connection, bad.id, "expired", "Nothing was heard.", NOW)
-        assert commands.settle(connection, KEY, NOW + 7, limit=1) == 1
-    with writing(engine) as connection:
-        assert commands.settle(connection, KEY, NOW + 8) == 1
-        assert commands.settle(connection, KEY, NOW + 9) == 0
-    with reading(engine) as connection:
-        entries = [one.entry for one in audit.search(connection, action="command.")]
-        assert audit.verify(connection, KEY, None).ok
-    assert [(one.action, one.result, one.at) for one in entries[:2]] == [
-        ("command.expired", "failed", NOW + 8),
-        ("command.confirmed", "ok", NOW + 7),
-    ]
-    assert entries[0].detail == f"5, command {bad.id}: Nothing was heard."
-    assert entries[1].actor == "anna"
-    assert found(engine, still).open
-
-
-def test_what_has_long_ended_goes_once_it_is_recorded(engine: Engine) -> None:
-    old, still = ask(engine), ask(engine, 5, "fan")
-    with writing(engine) as connection:
-        commands.move(connection, old.id, "confirmed", "It says so.", NOW)
-        assert commands.prune(connection, NOW + 1) == 0
-        commands.settle(connection, KEY, NOW)
-        assert commands.prune(connection, NOW) == 0
-        assert commands.prune(connection, NOW + 1) == 1
-        assert connection.scalar(text("SELECT COUNT(*) FROM command_steps")) == 1
-        assert [command.id for command in commands.recent(connection)] == [still.id]
-
-
-def test_of_two_that_settle_at_once_one_records_it(engine: Engine) -> None:
-    made = ask(engine)
-    with writing(engine) as connection:
-        commands.move(connection, made.id, "confirmed", "It says so.", NOW)
-    recorded: list[int] = []
-
-    def settle() -> None:
-        with writing(engine) as connection:
-            recorded.append(commands.settle(connection, KEY, NOW))
-
-    threads = [threading.Thread(target=settle) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert sorted(recorded) == [0, 0, 0, 1]
 
 
 def test_a_command_for_a_deleted_device_fails_and_no_other_is_taken(engine: Engine) -> None:

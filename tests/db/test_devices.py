@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sqlalchemy import select
 
-from db import devices
+from db import devices, migrations
 from db.devices import About, Actuator, ActuatorAbout, ActuatorState, Device, Series, Status
-from db.engine import Connection, Engine, reading, writing
+from db.engine import Connection, Engine, create, reading, writing
 from db.schema import actuators
 from tests.db.conftest import NOW
 
@@ -146,6 +148,28 @@ def test_last_seen_moves_forward_only(engine: Engine, kitchen: int) -> None:
         devices.store_last_seen(connection, {})
     assert _device(engine, "kitchen") == Device(kitchen, "kitchen", None, None, None, None, NOW + 9, None, None)
     assert _device(engine, "cellar").last_seen == NOW
+
+
+def test_who_moves_last_seen_waits_for_no_device_that_another_is_making(mariadb_url: str) -> None:
+    engine, other = create(mariadb_url), create(mariadb_url)
+    migrations.apply(engine)
+    with writing(engine) as connection:
+        known = devices.ensure(connection, ["kitchen"], NOW)["kitchen"]
+
+    def move() -> None:
+        with writing(other) as connection:
+            devices.store_last_seen(connection, {known: NOW + 9})
+
+    thread = threading.Thread(target=move)
+    with writing(engine) as connection:
+        devices.ensure(connection, ["cellar"], NOW)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive(), "it would hold the kitchen meanwhile, for which this batch may come next"
+        devices.store_status(connection, known, Status("kitchen", online=True), NOW)
+    assert _device(engine, "kitchen").last_seen == NOW + 9
+    for one in (engine, other):
+        one.dispose()
 
 
 def test_a_retained_status_that_says_nothing_new_moves_no_time(engine: Engine, kitchen: int) -> None:

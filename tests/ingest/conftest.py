@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 
 from db import engine
+from ingest.follower import Follower, FollowerSettings
 from ingest.paho_subscriber import PahoSubscriber
+from ingest.patience import Backoff
+from ingest.snapshot import Board, Snapshot
 from ingest.subscriber import Mqtt5Subscriber
-from tests.ingest.http_desk import Desk
-from tests.ingest.worker import Worker
+from ingest.vitals import Vitals, now_ms
+from tests.ingest import command_desk, http_desk
+from tests.ingest.worker import KEY, Worker
+from tests.parts.eventually import eventually
+from tests.parts.mosquitto import Mosquitto
 
 MakeWorker = Callable[..., Worker]
-MakeDesk = Callable[..., Desk]
+MakeDesk = Callable[..., http_desk.Desk]
 AnySubscriber = type[Mqtt5Subscriber] | type[PahoSubscriber]
 
 
@@ -57,10 +63,10 @@ def make_worker(caplog: pytest.LogCaptureFixture) -> Iterator[MakeWorker]:
 def make_desk(caplog: pytest.LogCaptureFixture) -> Iterator[MakeDesk]:
     """Makes and starts what takes readings from HTTP; stops it at the end. Ask for it after the parts that it uses."""
     caplog.set_level("INFO")
-    made: list[Desk] = []
+    made: list[http_desk.Desk] = []
 
-    def make(*arguments: Any, opened: bool = True, **options: Any) -> Desk:
-        made.append(Desk(*arguments, **options))
+    def make(*arguments: Any, opened: bool = True, **options: Any) -> http_desk.Desk:
+        made.append(http_desk.Desk(*arguments, **options))
         made[-1].start()
         if opened:
             made[-1].open()
@@ -72,3 +78,27 @@ def make_desk(caplog: pytest.LogCaptureFixture) -> Iterator[MakeDesk]:
         assert not any(thread.alive for thread in desk.vitals.threads)
         desk.engine.dispose()
     assert "begins again" not in caplog.text
+
+
+@pytest.fixture
+def desk(database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker) -> command_desk.Desk:
+    """A worker that sends commands, as the keeper, and who asks for them."""
+    worker = make_worker(database_url, mosquitto.url, topic_root, commands=True)
+    worker.start()
+    worker.connected()
+    eventually(lambda: worker.health.keeper)
+    return command_desk.Desk(worker)
+
+
+@pytest.fixture
+def follower(database_url: str) -> Iterator[tuple[Follower, Board]]:
+    """A server without a worker, and its board. It makes the tables, if nobody has."""
+    board = Board(Snapshot(now_ms(), 0, {}))
+    database = engine.create(database_url)
+    vitals = Vitals("mqtt://elsewhere", "the database", embedded=False)
+    settings = FollowerSettings(0.1, 0.2, Backoff(0.02, 0.2), commands_s=0.02, audit_key=KEY)
+    follower = Follower(database, settings, board, vitals)
+    follower.start()
+    yield follower, board
+    follower.stop(timeout_s=1.0)
+    database.dispose()

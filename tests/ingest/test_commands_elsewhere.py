@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from db import audit, commands, devices, polls
-from db.engine import create, reading, writing
-from ingest.follower import Follower, FollowerSettings
-from ingest.patience import Backoff
-from ingest.snapshot import Board, Snapshot
-from ingest.vitals import Vitals, now_ms
+from db.engine import reading, writing
+from ingest.follower import Follower
+from ingest.snapshot import Board
+from ingest.vitals import now_ms
 from tests.ingest.command_desk import Desk
-from tests.ingest.conftest import MakeDesk, MakeWorker
-from tests.ingest.worker import KEY
+from tests.ingest.conftest import MakeDesk
 from tests.parts.eventually import eventually
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.obeying import ObeyingDevice
-
-
-@pytest.fixture
-def desk(database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker) -> Desk:
-    worker = make_worker(database_url, mosquitto.url, topic_root, commands=True)
-    worker.start()
-    worker.connected()
-    eventually(lambda: worker.health.keeper)
-    return Desk(worker)
-
-
-@pytest.fixture
-def follower(database_url: str, desk: Desk) -> Iterator[tuple[Follower, Board]]:
-    """A server without a worker, beside one."""
-    assert desk.worker.health.keeper
-    board = Board(Snapshot(now_ms(), 0, {}))
-    database = create(database_url)
-    vitals = Vitals("mqtt://elsewhere", "the database", embedded=False)
-    settings = FollowerSettings(0.1, 0.2, Backoff(0.02, 0.2), commands_s=0.02, audit_key=KEY)
-    follower = Follower(database, settings, board, vitals)
-    follower.start()
-    yield follower, board
-    follower.stop(timeout_s=1.0)
-    database.dispose()
 
 
 def test_a_server_without_a_worker_sees_a_command_from_begin_to_end(

@@ -21,15 +21,6 @@ from tests.parts.obeying import ObeyingDevice, never, without_id
 
 
 @pytest.fixture
-def desk(database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker) -> Desk:
-    worker = make_worker(database_url, mosquitto.url, topic_root, commands=True)
-    worker.start()
-    worker.connected()
-    eventually(lambda: worker.health.keeper)
-    return Desk(worker)
-
-
-@pytest.fixture
 def device(desk: Desk, mosquitto: Mosquitto, topic_root: str) -> Iterator[ObeyingDevice]:
     with ObeyingDevice(mosquitto.port, topic_root) as device:
         device.introduce()

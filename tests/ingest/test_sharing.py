@@ -268,10 +268,11 @@ def test_how_the_settings_connect() -> None:
     alone = Settings(mqtt_url=SecretStr("mqtt://b"), mqtt_client_id="w", topic_root="+/iot")
     telemetry_of_one, none = connections(alone, address)
     assert none is None
-    assert (telemetry_of_one.client_id, telemetry_of_one.filters) == ("w", ("+/iot/#",))
+    assert (telemetry_of_one.client_id, telemetry_of_one.filters) == ("w", ("+/iot/#", "+/bridge/state"))
     assert (telemetry_of_one.former_filters, telemetry_of_one.persistent) == ((), True)
     shared, keeping = connections(alone.model_copy(update={"mqtt_share_group": "g"}), address)
     assert (shared.client_id, shared.filters, shared.persistent) == ("w", ("$share/g/+/iot/#",), True)
+    assert shared.former_filters == telemetry_of_one.filters
     assert keeping is not None
     assert (keeping.client_id, keeping.persistent) == ("w-keeper", False)
-    assert keeping.filters == ("+/iot/+/status", "+/iot/+/about", "+/iot/+/+/state")
+    assert keeping.filters == ("+/iot/+/status", "+/iot/+/about", "+/iot/+/+/state", "+/bridge/state")

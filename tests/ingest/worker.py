@@ -70,11 +70,11 @@ class Worker:
         connection = SubscriberSettings(
             address,
             self.name,
-            (f"$share/{group}/{root}/#" if group else f"{root}/#",),
+            (f"$share/{group}/{root}/#",) if group else topics.filters(root),
             keep_alive_s=keep_alive_s,
             connect_timeout_s=1.0,
             ca_file=ca_file,
-            former_filters=(f"{root}/#",) if group else (),
+            former_filters=topics.filters(root) if group else (),
         )
         self.subscriber = subscriber(connection)
         second = replace(

@@ -4,6 +4,7 @@ from db.devices import Series
 from pages.parts.chosen_series import COLOURS, MOST, choose
 from pages.parts.history_export import FORMATS, buttons, curl_line, export_path
 from pages.parts.periods import Period
+from pages.parts.places import Named
 from pages.parts.view import View
 from tests.pages.cases import ms
 
@@ -42,6 +43,28 @@ def test_labels_say_what_tells_series_apart() -> None:
         "kitchen",
     ]
     assert choose(TWO, both).shown[0].label == "attic · humidity"
+
+
+def test_devices_are_called_as_people_call_them_and_no_two_alike() -> None:
+    names = {"attic": Named("Under the roof"), "kitchen": Named("cellar"), "cellar": Named()}
+    both = View(devices=("attic", "kitchen"), metrics=("humidity",))
+
+    assert [one.label for one in choose(TWO, both, names).shown] == ["Under the roof", "cellar"]
+    assert list(choose(TWO, both, names).titles) == ["attic", "kitchen"]
+    alike = choose(TWO, both, names, acting=["cellar"])
+    assert alike.titles == {"attic": "Under the roof", "cellar": "cellar", "kitchen": "cellar (kitchen)"}
+    same = {"attic": Named("House"), "kitchen": Named("House")}
+    labels = [one.label for one in choose(TWO, View(devices=("attic", "kitchen")), same).shown]
+    assert labels[0] == "House (attic) · humidity"
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_device_that_only_acts_can_be_chosen_and_is_never_the_first() -> None:
+    assert choose(TWO, View(), acting=["aaa", "attic"]).devices == ("attic",)
+    choice = choose(TWO, View(devices=("aaa", "attic"), metrics=("humidity",)), acting=["aaa", "attic"])
+    assert choice.devices == ("aaa", "attic")
+    assert [one.label for one in choice.shown] == ["humidity"]
+    assert choose([], View(), acting=["relay"]).devices == ("relay",)
 
 
 def test_a_series_has_the_colour_that_it_has_on_live() -> None:

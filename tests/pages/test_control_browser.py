@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -134,6 +134,41 @@ def test_what_is_changed_at_the_device_is_on_the_page_at_once(
         expect(state(page, "kitchen")).to_have_text("on")
         board.press("OFF")
         expect(state(page, "kitchen")).to_have_text("off")
+
+
+def test_a_fan_takes_a_number_within_its_range(
+    part_directory: Path, pages: Pages, mosquitto: Mosquitto, topic_root: str
+) -> None:
+    url = f"sqlite:///{part_directory}/data/monitor.db"
+    takes = {"min": 0, "max": 100, "step": 1, "unit": "%"}
+    with (
+        house(part_directory, mosquitto, url, topic_root) as (server, doors),
+        Board(mosquitto.port, topic_root, actuator="fan", takes=takes, state="20") as board,
+    ):
+        eventually(lambda: any(one["actuators"] and one["actuators"][0]["state"] for one in devices_of(server)))
+        page = pages.open()
+        come_in(page, server, doors, "the-operator", "/control")
+        fan = card(page, "kitchen", "fan")
+        expect(fan.locator(".state")).to_have_text("20 %")
+        slider, field = fan.get_by_role("slider"), fan.get_by_role("spinbutton")
+        assert [slider.get_attribute(name) for name in ("min", "max", "step")] == ["0", "100", "1"]
+
+        field.fill("140")
+        fan.get_by_role("button", name="Set fan of kitchen", exact=True).click()
+        expect(fan.get_by_role("alert")).to_have_text("The most is 100 %.")
+        assert board.taken == []
+
+        slider.fill("40")
+        expect(field).to_have_value("40")
+        fan.get_by_role("button", name="Set to 40 % fan of kitchen", exact=True).click()
+        expect(fan.locator(".progress-text")).to_have_text(re.compile(r"^Confirmed after \d"))
+        expect(fan.locator(".state")).to_have_text("40 %")
+        assert (board.state, len(board.taken)) == ("40", 1)
+
+
+def devices_of(server: Server) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.get("/api/devices/").json()
+    return found
 
 
 Furnished = tuple[Server, Doors, tuple[Board, Board]]

@@ -11,6 +11,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from db import places
+from db.engine import writing
+from db.places import PlaceChange
+from db.rights import Actor, Origin
+from ingest.vitals import now_ms
 from runtime import Runtime, get_runtime
 from tests.parts.eventually import eventually
 from tests.parts.mariadb import MariaDB
@@ -115,6 +120,43 @@ def test_history_shows_the_first_device_and_names_the_zone(running: Runtime) -> 
     assert not app.button(key="history_last").click().run().exception
     assert "**x**" in text_of(app)
     assert "Times are those of UTC" in text_of(app)
+
+
+def test_history_shows_what_was_switched_without_readings_too_and_calls_devices_as_people_do(running: Runtime) -> None:
+    publish(running, "iot/relay/led/state", "ON")
+    publish(running, "iot/kitchen/telemetry", '[{"ts": 1760000000000, "x": 1}, {"ts": 1760000060000, "x": 2}]')
+    eventually(lambda: running.health().account.messages.stored == 2)
+    with writing(running.engine) as connection:
+        key, by = running.doors.key("audit"), Actor("anna", "admin", Origin("local"))
+        places.change(connection, key, "kitchen", PlaceChange(label="The kitchen"), by=by, at=now_ms())
+    eventually(lambda: (said := running.board.current.places.get("kitchen")) and said.label)
+
+    app = opened("history")
+
+    assert not app.exception
+    assert app.multiselect[0].options == ["The kitchen", "relay"]
+    assert "What was switched" not in text_of(app)
+    assert not app.multiselect[0].set_value(["kitchen", "relay"]).run().exception
+    assert "No readings" in text_of(app)
+    assert "**What was switched**" in text_of(app)
+    assert not app.multiselect[0].set_value(["relay"]).run().exception
+    assert "**What was switched**" in text_of(app)
+
+
+def test_live_of_simulated_devices_alone_tells_how_to_connect_a_real_one(running: Runtime) -> None:
+    publish(running, "iot/room-1/about", '{"model": "simulated-dht22"}')
+    publish(running, "iot/room-1/telemetry", '{"temperature": 21.5}')
+    eventually(lambda: (known := running.board.current.devices.get("room-1")) and known.model and known.metrics)
+
+    app = opened("live")
+
+    assert not app.exception
+    assert [one.label for one in app.expander] == ["Connect a real device"]
+    assert app.code[0].value.startswith(f"mosquitto_pub -h 127.0.0.1 -p {running.device_address.port} ")
+    subprocess.run(["bash", "-c", app.code[0].value], check=True, timeout=5)
+    eventually(lambda: len(running.board.current.devices) == 2)
+    assert not app.run().exception
+    assert (len(app.expander), len(app.code)) == (0, 0), "there is a real one now"
 
 
 def test_control_without_actuators_tells_how_one_makes_itself_known(running: Runtime) -> None:

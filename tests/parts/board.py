@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from typing import Any, Self
 
 import paho.mqtt.client as paho
@@ -13,17 +14,27 @@ _WAIT_S = 5
 
 
 class Board:
-    """A device (MQTT 3.1.1, QoS 1) on 127.0.0.1 with a `led`, usable as a context manager; it begins with OFF.
+    """A device (MQTT 3.1.1, QoS 1) on 127.0.0.1 with a `led`, usable as a context manager; it begins with `state`.
 
-    `taken`: the ids of the commands it has carried out, in order. `held`: whether commands wait for `release()`.
+    `takes`: what it tells of its actuator beside the name, such as a range. `taken`: the ids of the commands it has
+    carried out, in order. `held`: whether commands wait for `release()`.
     """
 
-    def __init__(self, port: int, root: str, name: str = "kitchen", actuator: str = "led") -> None:
+    def __init__(
+        self,
+        port: int,
+        root: str,
+        name: str = "kitchen",
+        actuator: str = "led",
+        *,
+        takes: Mapping[str, Any] | None = None,
+        state: str = "OFF",
+    ) -> None:
         self.taken: list[str] = []
-        self.state = "OFF"
+        self.state = state
         self.held = False
         self._here = f"{root}/{name}"
-        self._actuator = actuator
+        self._actuator, self._takes = actuator, takes
         self._port = port
         self._waiting: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -69,7 +80,8 @@ class Board:
         self.leave()
 
     def _introduce(self) -> list[paho.MQTTMessageInfo]:
-        about = json.dumps({"model": "board", "firmware": "1", "actuators": [self._actuator]})
+        actuator = self._actuator if self._takes is None else {"name": self._actuator, **self._takes}
+        about = json.dumps({"model": "board", "firmware": "1", "actuators": [actuator]})
         return [
             self._client.publish(f"{self._here}/status", "online", qos=1, retain=True),
             self._client.publish(f"{self._here}/about", about, qos=1, retain=True),

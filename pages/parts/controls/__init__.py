@@ -15,9 +15,9 @@ import streamlit as st
 
 from db.commands import Command, Step
 from db.devices import Actuator
-from ingest.presence import Presence
-from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
+from ingest.snapshot import Snapshot
 from pages.parts.live_cards import SHARED_SCRIPTS, SHARED_STYLES
+from pages.parts.painted import painted
 from pages.parts.places import Named
 
 _HERE: Final = Path(__file__).parent
@@ -47,17 +47,6 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Actuator:
-    actuator: str
-    state: str | None
-    since: int | None
-    unit: str | None
-    minimum: float | None
-    maximum: float | None
-    step: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Command:
     """A command as a browser may know it: not from which address it was asked."""
 
@@ -70,32 +59,6 @@ class _Command:
     made_at: int
     deadline_at: int
     steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Metric:
-    metric: str
-    unit: str | None
-    ts: int
-    value: float
-    received_at: int
-    interval_ms: int | None
-    bins: tuple[()] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Device:
-    device: str
-    title: str | None
-    area: str | None
-    presence: Presence
-    online: bool | None
-    last_seen: int
-    model: str | None
-    firmware: str | None
-    readings_per_minute: float | None
-    metrics: list[_Metric]
-    actuators: list[_Actuator]
 
 
 def script() -> str:
@@ -142,7 +105,7 @@ def data_of(  # noqa: PLR0913  # what the page knows, each by its name
     """
     ranges = {(one.device, one.name): one for one in actuators}
     shown = [
-        _device(device, names.get(device.name, Named()), ranges)
+        painted(device, names.get(device.name, Named()), bins=False, ranges=ranges)
         for device in snapshot.devices.values()
         if device.actuators
     ]
@@ -160,25 +123,6 @@ def data_of(  # noqa: PLR0913  # what the page knows, each by its name
     }
 
 
-def _device(device: DeviceNow, named: Named, ranges: Mapping[tuple[str, str], Actuator]) -> _Device:
-    return _Device(
-        device.name,
-        named.title,
-        named.area,
-        device.presence,
-        device.online,
-        device.last_seen,
-        device.model,
-        device.firmware,
-        device.rate.per_minute,
-        [
-            _Metric(one.metric, one.unit, one.ts, one.value, one.received_at, one.interval_ms)
-            for one in device.metrics.values()
-        ],
-        [_actuator(one, ranges.get((device.name, one.name))) for one in device.actuators.values()],
-    )
-
-
 def _commands(snapshot: Snapshot, listed: Sequence[Command] | None) -> list[_Command]:
     """Those on the board, which go on or ended just now, and the last ones."""
     shown = {one.command.id: _command(one.command, None) for one in snapshot.commands.values()}
@@ -190,11 +134,6 @@ def _command(one: Command, by: str | None) -> _Command:
     return _Command(
         one.id, one.device, one.actuator, one.state, one.status, by, one.made_at, one.deadline_at, one.steps
     )
-
-
-def _actuator(now: ActuatorNow, known: Actuator | None) -> _Actuator:
-    minimum, maximum, step = (known.minimum, known.maximum, known.step) if known is not None else (None, None, None)
-    return _Actuator(now.name, now.state, now.since, now.unit, minimum, maximum, step)
 
 
 def show_controls(data: dict[str, Any], take: Callable[[list[Press]], None]) -> None:

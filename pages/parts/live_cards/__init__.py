@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import streamlit as st
 
-from ingest.presence import Presence
-from ingest.series import Bin, SeriesNow
-from ingest.snapshot import ActuatorNow, DeviceNow, Snapshot
+from ingest.snapshot import Snapshot
+from pages.parts.painted import painted
 from pages.parts.places import Named
 
 _HERE: Final = Path(__file__).parent
@@ -23,40 +21,6 @@ _SCRIPTS: Final = ("sparkline.js", "card.js", "cards.js")
 SHARED_SCRIPTS: Final = tuple(_HERE / name for name in _SHARED)
 SHARED_STYLES: Final = (_HERE.parent / "shapes.css", _HERE / "cards.css")
 _KEY: Final = "live_cards"
-
-
-@dataclass(frozen=True, slots=True)
-class _Actuator:
-    actuator: str
-    state: str | None
-    since: int | None
-    unit: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Metric:
-    metric: str
-    unit: str | None
-    ts: int
-    value: float
-    received_at: int
-    interval_ms: int | None
-    bins: tuple[Bin, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Device:
-    device: str
-    title: str | None
-    area: str | None
-    presence: Presence
-    online: bool | None
-    last_seen: int
-    model: str | None
-    firmware: str | None
-    readings_per_minute: float | None
-    metrics: list[_Metric]
-    actuators: list[_Actuator]
 
 
 def script() -> str:
@@ -83,35 +47,9 @@ def data_of(snapshot: Snapshot, names: Mapping[str, Named], chosen: str | None, 
         "zone": zone,
         "hidden": [name for name, one in names.items() if one.hidden],
         "devices": msgspec.to_builtins(
-            [_device(device, names.get(device.name, Named())) for device in snapshot.devices.values()]
+            [painted(device, names.get(device.name, Named()), bins=True) for device in snapshot.devices.values()]
         ),
     }
-
-
-def _device(device: DeviceNow, named: Named) -> _Device:
-    return _Device(
-        device.name,
-        named.title,
-        named.area,
-        device.presence,
-        device.online,
-        device.last_seen,
-        device.model,
-        device.firmware,
-        device.rate.per_minute,
-        [_metric(series) for series in device.metrics.values()],
-        [_actuator(actuator) for actuator in device.actuators.values()],
-    )
-
-
-def _metric(series: SeriesNow) -> _Metric:
-    return _Metric(
-        series.metric, series.unit, series.ts, series.value, series.received_at, series.interval_ms, series.bins
-    )
-
-
-def _actuator(actuator: ActuatorNow) -> _Actuator:
-    return _Actuator(actuator.name, actuator.state, actuator.since, actuator.unit)
 
 
 def show_cards(data: dict[str, Any], choice_key: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from db.bridges import BridgeReport
 from db.devices import About, ActuatorAbout, ActuatorState, Status
 from ingest.dialects import native
 from ingest.dialects.decoded import Report
@@ -41,6 +42,20 @@ def test_no_status(payload: str | bytes) -> None:
     refusal = _refusal("status", payload)
     assert "status" in refusal or "UTF-8" in refusal
     assert len(refusal) < 200
+
+
+@pytest.mark.parametrize(("payload", "up"), [("1", True), ("0", False), (" 1\n", True)])
+def test_a_bridge(payload: str, up: bool) -> None:
+    decoded = native.decode(message("site1/bridge/state", payload.encode()), "+/iot", LIMIT)
+    assert decoded is not None
+    assert (decoded.report, decoded.reported_by, decoded.problems) == (BridgeReport("site1", up), None, ())
+
+
+@pytest.mark.parametrize("payload", [b"", b"2", b"online", b"true", b"10", b"\xff", b"1\x00"])
+def test_no_state_of_a_bridge(payload: bytes) -> None:
+    decoded = native.decode(message("site1/bridge/state", payload), "+/iot", LIMIT)
+    assert decoded is not None
+    assert (decoded.report, len(decoded.problems)) == (None, 1)
 
 
 def test_about() -> None:

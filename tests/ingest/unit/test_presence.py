@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from db.bridges import Bridge
 from db.polls import Poll
 from ingest.presence import OFFLINE_AFTER_MS, Presence, Signs, judge
 
@@ -82,3 +85,31 @@ def test_a_poll_of_old_says_nothing_of_a_device_that_has_told_its_status_since()
     assert judge(signs(True, status_ago=30 * HOUR, poll=forgotten), NOW, LONG_AGO) == "online"
     newer = Poll("d", NOW - SECOND, NOW - SECOND, None)
     assert judge(signs(False, status_ago=HOUR, poll=newer, ago=2 * HOUR), NOW, LONG_AGO) == "online"
+
+
+def bridged(online: bool | None, *, ago: int, up: bool, since_ago: int, poll: Poll | None = None) -> Signs:
+    """A device of a site whose bridge has been so since then; the device sends every 10 s."""
+    return replace(signs(online, ago=ago, poll=poll), bridge=Bridge("site1", up, NOW - since_ago))
+
+
+@pytest.mark.parametrize("online", [True, False, None])
+@pytest.mark.parametrize("since_ago", [SECOND, HOUR])
+def test_nothing_is_known_of_a_device_whose_bridge_is_away(online: bool | None, since_ago: int) -> None:
+    assert judge(bridged(online, ago=since_ago, up=False, since_ago=since_ago), NOW, LONG_AGO) == "unknown"
+    assert judge(bridged(online, ago=10 * HOUR, up=False, since_ago=since_ago), NOW, LONG_AGO) == "unknown"
+
+
+def test_a_device_that_is_heard_all_the_same_is_there() -> None:
+    assert judge(bridged(True, ago=SECOND, up=False, since_ago=MINUTE), NOW, LONG_AGO) == "online"
+    polls = Poll("site1/d", NOW - SECOND, NOW, None)
+    assert judge(bridged(None, ago=HOUR, up=False, since_ago=MINUTE, poll=polls), NOW, LONG_AGO) == "online"
+
+
+@pytest.mark.parametrize(("since_ago", "word"), [(SECOND, "online"), (30 * SECOND, "online"), (31 * SECOND, "late")])
+def test_silence_while_the_bridge_was_away_is_not_the_devices(since_ago: int, word: Presence) -> None:
+    assert judge(bridged(True, ago=HOUR, up=True, since_ago=since_ago), NOW, LONG_AGO) == word
+    assert judge(bridged(False, ago=HOUR, up=True, since_ago=since_ago), NOW, LONG_AGO) == "offline"
+
+
+def test_a_bridge_that_stands_for_long_excuses_nothing() -> None:
+    assert judge(bridged(None, ago=HOUR, up=True, since_ago=10 * HOUR), NOW, LONG_AGO) == "offline"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from db.bridges import Bridge
 from db.commands import Command, Step
 from ingest.snapshot import ReadingChange, Snapshot, StateChange, StatusChange, apply
 from ingest.standing import refreshed, with_commands, without
@@ -99,3 +100,21 @@ def test_a_retained_online_is_no_sign_of_life() -> None:
     shown = apply(EMPTY, [StatusChange("d", False, T)])
     device = apply(shown, [StatusChange("d", False, T + 9, retained=True)]).devices["d"]
     assert (device.presence, device.last_seen) == ("offline", T)
+
+
+def test_the_devices_of_a_site_are_unknown_while_its_bridge_is_away() -> None:
+    names = ("here/d", "there/d", "d")
+    shown = apply(EMPTY, [_reading(T, name) for name in names] + [StatusChange(name, True, T) for name in names])
+    away = {"there": Bridge("there", up=False, since=T + 5)}
+    gone = refreshed(shown, {}, T + 9, T, away)
+    assert {device.name: device.presence for device in gone.devices.values()} == {
+        "here/d": "online",
+        "there/d": "unknown",
+        "d": "online",
+    }
+    assert [gone.devices[name].online_now for name in names] == [True, None, True]
+    assert refreshed(gone, {}, T + 10, T, away) is gone
+    back = refreshed(gone, {}, T + 20, T, {"there": Bridge("there", up=True, since=T + 20)})
+    assert back.devices["there/d"].presence == "online"
+    talks = apply(gone, [_reading(T + 6, "there/d")])
+    assert refreshed(talks, {}, T + 9, T, away).devices["there/d"].presence == "online"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.dialects.topics import Topic, UnknownTopic, is_report, parse, report_filters
+from ingest.dialects.topics import Topic, UnknownTopic, filters, is_report, parse, report_filters
 
 LONGEST = "d" * 64
 
@@ -28,6 +28,8 @@ LONGEST = "d" * 64
         ("home/iot/kitchen/telemetry", "home/iot", Topic("telemetry", "kitchen")),
         ("site1/iot/kitchen/telemetry", "+/iot", Topic("telemetry", "site1/kitchen")),
         ("site1/iot/kitchen/led/state", "+/iot", Topic("state", "site1/kitchen", "led")),
+        ("site1/bridge/state", "+/iot", Topic("bridge", "", "site1")),
+        ("bridge/iot/bridge/state", "+/iot", Topic("metric", "bridge/bridge", "state")),
     ],
 )
 def test_topic(topic: str, root: str, expected: Topic) -> None:
@@ -58,6 +60,9 @@ def test_topic(topic: str, root: str, expected: Topic) -> None:
         ("iot/kitchen/l d/state", "iot", "actuator name 'l d'"),
         ("s te/iot/kitchen/telemetry", "+/iot", "site name 's te'"),
         ("/iot/kitchen/telemetry", "+/iot", "site name ''"),
+        ("s te/bridge/state", "+/iot", "site name 's te'"),
+        ("site1/bridge/state", "iot", "not under iot"),
+        ("site1/bridge/state/x", "+/iot", "not under +/iot"),
     ],
 )
 def test_unknown_topic(topic: str, root: str, reason: str) -> None:
@@ -76,6 +81,13 @@ def test_any_topic_is_known_or_unknown(topic: str) -> None:
     except UnknownTopic:
         return
     assert topic.startswith(f"iot/{found.device}/")
+
+
+def test_bridges_are_subscribed_to_where_there_are_sites() -> None:
+    assert filters("iot") == ("iot/#",)
+    assert filters("+/iot") == ("+/iot/#", "+/bridge/state")
+    assert "+/bridge/state" in report_filters("+/iot")
+    assert not any("bridge" in pattern for pattern in report_filters("iot"))
 
 
 _LEVELS = st.lists(st.sampled_from(["iot", "site", "status", "about", "state", "led", ""]), min_size=1, max_size=6)
