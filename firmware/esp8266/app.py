@@ -46,7 +46,7 @@ class Board:
         self._clock.settled = not config.time_host
         self._led = Led(config, self._clock)
         self._ring = Ring(config.readings_kept)
-        self._intake = Intake(self._ring, self._clock)
+        self._intake = Intake(self._ring, self._clock, config.silent_ms)
         self._alive = Alive(3, config.stuck_ms)
         self._wifi = Wifi(config)
         self._link = self._make_link(hexlify(os.urandom(4)).decode())

@@ -44,6 +44,8 @@ retry_longest_ms 30000 10 600000
 health_ms 60000 100 3600000
 time_every_ms 3600000 1000 86400000
 stuck_ms 20000 500 120000
+silent_ms 10000 100 86400000
+wifi_anew_ms 30000 100 600000
 """
 #: Longer ones would not fit into a message with all sensors in it.
 _LONGEST_NAME = 16
@@ -89,6 +91,8 @@ class Config:
     health_ms: int
     time_every_ms: int
     stuck_ms: int
+    silent_ms: int
+    wifi_anew_ms: int
 
 
 def read(path: str) -> Config:

@@ -2,33 +2,29 @@
 
 import time
 
-from micropython import const
-
 from firmware.lib.ring import BY_CLOCK, UNDECIDED, Ring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.lib.clock import Clock
 
-#: So long without a frame means that nobody sends: three periods of the slowest usual board.
-_SILENT_MS = const(10_000)
-
 
 class Intake:
     """Gives readings the time of their arrival, and counts what went wrong."""
 
-    def __init__(self, ring: Ring, clock: "Clock") -> None:
+    def __init__(self, ring: Ring, clock: "Clock", silent_ms: int) -> None:
         #: Readings that a sensor could not take, and frames that never came, by their sequence numbers.
         self.faults = self.missed = 0
         self.last_fault = 0
         self._ring = ring
         self._clock = clock
+        self._silent_ms = silent_ms
         self._heard = time.ticks_ms()
 
     @property
     def silent(self) -> bool:
         """Whether nothing has come for too long."""
-        return time.ticks_diff(time.ticks_ms(), self._heard) > _SILENT_MS
+        return time.ticks_diff(time.ticks_ms(), self._heard) > self._silent_ms
 
     def take(self, sensor: int, fault: int, temperature: int, humidity: int) -> None:
         """Put a reading into the ring, or count a fault."""

@@ -3,14 +3,10 @@
 import time
 
 import network
-from micropython import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.esp8266.config import Config
-
-#: The ESP8266 connects again by itself; when that has not worked for so long, it is switched off and on.
-_ANEW_MS = const(30_000)
 
 
 class Wifi:
@@ -20,6 +16,8 @@ class Wifi:
         network.WLAN(network.AP_IF).active(False)
         self._station = network.WLAN(network.STA_IF)
         self._name, self._password = config.wifi_name, config.wifi_password
+        #: The ESP8266 connects again by itself; when that has not worked for so long, it is switched off and on.
+        self._anew_ms = config.wifi_anew_ms
         self._asked = False
         self._since = time.ticks_ms()
 
@@ -29,7 +27,7 @@ class Wifi:
             self._since = time.ticks_ms()
             return True
         now = time.ticks_ms()
-        if not self._asked or time.ticks_diff(now, self._since) > _ANEW_MS:
+        if not self._asked or time.ticks_diff(now, self._since) > self._anew_ms:
             self._asked = True
             self._since = now
             self._station.active(False)

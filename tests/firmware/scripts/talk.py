@@ -20,6 +20,7 @@ class Settings:
 
     wifi_name = "w"
     wifi_password = ""
+    wifi_anew_ms = 30_000
     mqtt_host = "127.0.0.1"
     mqtt_user = ""
     mqtt_password = ""

@@ -1,4 +1,4 @@
-"""What hangs on a board is ended by its watchdog, and what runs is not."""
+"""A board from switching on: what hangs is ended by its watchdog, what is wrong is told, and what the LED is then."""
 
 from __future__ import annotations
 
