@@ -28,6 +28,7 @@ lint: dev ## Format, lint, types and import walls, without changing anything
 	@$(PYTHON) -m ruff format --quiet --check . || { echo "Not formatted as agreed. Type: make fmt" >&2; exit 1; }
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
+	@.ci/board-types
 	@.ci/walls
 	@PYTHONWARNINGS=ignore $(PYTHON) -m deptry --no-ansi .
 	@$(PYTHON) -m vulture
@@ -48,9 +49,8 @@ chaos: dev parts ## The fault tests at full size
 	@HYPOTHESIS_PROFILE=default $(PYTHON) -m pytest -q -n auto --maxprocesses 4 tests/ingest/unit tests/db
 	@exec $(PYTHON) -m pytest tests/chaos $(ARGS)
 
-boards: dev ## The boards' firmware on this computer
-	@[ -e firmware/host/__main__.py ] || { echo "There is no boards' firmware yet." >&2; exit 1; }
-	@exec $(PYTHON) -m firmware.host
+boards: dev ## The boards' firmware on this computer; the LED follows the Control page of a `make run` beside it
+	@exec $(PYTHON) -m firmware boards $(ARGS)
 
 dev:
 	@.ci/setup --dev

@@ -27,6 +27,7 @@ NAMES: Final = (
     "history",
     "history_page",
     "control",
+    "boards_link",
 )
 #: Runnable threads over the last minute above which somebody else is at work.
 _QUIET: Final = 0.5

@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from db import history
 from db.chunks import sealed_until
+from db.columns import ColumnQuery
 from db.packing import DAY_MS, HOUR_MS, Buckets, fold, joined_buckets, refold_evenly
 from db.schema import readings
-from db.statements import plain_rows
 
-_SUMS: Final = text(
-    "SELECT start, until, n, lo, hi, total FROM chunks "
-    "WHERE series_id = :series_id AND start < :end AND until > :start ORDER BY start"
+#: By their ends: those of a series do not overlap.
+_SUMS: Final = ColumnQuery(
+    {"until": "i8", "start": "i8", "n": "i8", "lo": "f8", "hi": "f8", "total": "f8"},
+    "chunks WHERE series_id = :series_id AND start < :end AND until > :after",
 )
-_SUM: Final = np.dtype([("start", "i8"), ("until", "i8"), ("n", "i8"), ("lo", "f8"), ("hi", "f8"), ("total", "f8")])
 
 
 def days(connection: Connection, series_id: int, start: int, end: int) -> Buckets:
@@ -52,19 +52,18 @@ def _has_late(connection: Connection, series_id: int, start: int, end: int) -> b
 
 def _sealed(connection: Connection, series_id: int, start: int, end: int) -> Iterator[Buckets]:
     """Of a chunk within one day its sums; of longer ones, which slow series have, their readings."""
-    found = np.array(plain_rows(connection, _SUMS, series_id=series_id, start=start, end=end), _SUM)
-    day = found["start"] // DAY_MS
-    short = day == (found["until"] - 1) // DAY_MS
-    one = found[short]
-    yield Buckets(day[short] * DAY_MS, one["n"], one["lo"], one["hi"], one["total"])
-    longer = found[~short]
-    breaks = np.flatnonzero(longer["start"][1:] != longer["until"][:-1]) + 1
+    until, start_, n, lo, hi, total = _SUMS.read(connection, after=start, series_id=series_id, end=end)
+    day = start_ // DAY_MS
+    short = day == (until - 1) // DAY_MS
+    yield Buckets(day[short] * DAY_MS, n[short], lo[short], hi[short], total[short])
+    longer = np.flatnonzero(~short)
+    breaks = np.flatnonzero(start_[longer[1:]] != until[longer[:-1]]) + 1
     for stretch in np.split(longer, breaks):
         if len(stretch):
-            first, last = max(int(stretch["start"][0]), start), min(int(stretch["until"][-1]), end)
+            first, last = max(int(start_[stretch[0]]), start), min(int(until[stretch[-1]]), end)
             points = history.raw(connection, series_id, first, last)
-            inside = (stretch["start"] >= first) & (stretch["until"] <= last)
-            if len(points) >= int(stretch["n"][inside].sum()) and len(points):
+            inside = stretch[(start_[stretch] >= first) & (until[stretch] <= last)]
+            if len(points) >= int(n[inside].sum()) and len(points):
                 yield fold(points.ts, points.value, DAY_MS)
             else:  # retention has left the hours alone
                 yield history.hours(connection, series_id, first // HOUR_MS * HOUR_MS, -(-last // HOUR_MS) * HOUR_MS)

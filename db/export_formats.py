@@ -35,10 +35,14 @@ def _csv(out: IO[bytes], plan: Plan, blocks: Iterable[Block]) -> None:
     """Lines end in a line feed. A number has as many digits as it takes to read the same one back."""
     out.write((",".join(_cell(name) for name in plan.names) + "\n").encode())
     for block in blocks:
-        parts: list[Any] = [clock_text.iso(block.ts, plan.zone), ",", numbers(block.ts)]
+        parts: list[Any] = [clock_text.iso(block.ts, plan.zone), ",", numbers(block.ts), ","]
         for column in block.columns:
-            parts += [",", _cell(column) if isinstance(column, str) else numbers(column)]
-        out.write(lines(*parts, "\n"))
+            if isinstance(column, str):
+                parts[-1] += f"{_cell(column)},"  # texts that stand together are one part: each costs time a row
+            else:
+                parts += [numbers(column), ","]
+        parts[-1] = parts[-1][:-1] + "\n"
+        out.write(lines(*parts))
 
 
 def _cell(text: str) -> str:

@@ -14,12 +14,14 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, text
 
+from db.columns import ColumnQuery
 from db.packing import Buckets, Ints
 from db.schema import hours
 from db.statements import in_chunks, plain_rows
 
-_BETWEEN: Final = text(
-    "SELECT ts, n, lo, hi, total FROM hours WHERE series_id = :series_id AND ts >= :start AND ts < :end ORDER BY ts"
+_BETWEEN: Final = ColumnQuery(
+    {"ts": "i8", "n": "i8", "lo": "f8", "hi": "f8", "total": "f8"},
+    "hours WHERE series_id = :series_id AND ts > :after AND ts < :end",
 )
 _BUCKET: Final = np.dtype([("ts", "i8"), ("n", "i8"), ("lo", "f8"), ("hi", "f8"), ("total", "f8")])
 #: SQLite takes at most 500 SELECTs in one UNION.
@@ -29,7 +31,7 @@ _LARGEST: Final = np.finfo(np.float64).max
 
 def between(connection: Connection, series_id: int, start: int, end: int) -> Buckets:
     """Hours of a series that begin in [start, end), by time."""
-    return as_buckets(plain_rows(connection, _BETWEEN, series_id=series_id, start=start, end=end))
+    return Buckets(*_BETWEEN.read(connection, after=start - 1, series_id=series_id, end=end))
 
 
 def added_up(connection: Connection, series_id: int, edges: Ints, before: int) -> Iterator[Buckets]:

@@ -13,8 +13,9 @@ import pandas as pd
 from sqlalchemy import Connection, and_, func, select, text
 
 from db import late
-from db.engine import DatabaseAway, meanwhile
-from db.packing import Points, joined_points, no_points
+from db.columns import ColumnQuery
+from db.engine import meanwhile
+from db.packing import Points
 from db.schema import chunks, devices, latest, readings, series
 from db.statements import in_chunks, largest_statement, plain_rows, upsert_numbers, values_text
 
@@ -24,22 +25,10 @@ _ROWS_A_STATEMENT = 10_000
 _ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.
 _KEYS_A_STATEMENT = 400
-#: Rows in memory as the driver makes them, some 20 MB.
-_POINTS_AT_ONCE = 100_000
-_BETWEEN = text(
-    "SELECT ts, value FROM readings "
-    "WHERE series_id = :series_id AND ts >= :start AND ts < :end ORDER BY ts LIMIT :limit"
+_BETWEEN = ColumnQuery(
+    {"ts": "i8", "value": "f8"}, "readings WHERE series_id = :series_id AND ts > :after AND ts < :end"
 )
-#: The same as two texts: a server makes them, and we read them, in a tenth of the time that the driver takes for rows.
-_AS_TEXT = text(
-    "SELECT COUNT(*), GROUP_CONCAT(ts), GROUP_CONCAT(value) FROM (SELECT ts, value FROM readings "
-    "WHERE series_id = :series_id AND ts >= :start AND ts < :end ORDER BY ts LIMIT :limit) AS found"
-)
-#: Bytes of a row in them at most: a time, a float of 24, and a comma each.
-_TEXT_BYTES = 50
 _NEWEST = text("SELECT ts, value FROM readings WHERE series_id = :series_id ORDER BY ts DESC LIMIT :limit")
-_TIMES = msgspec.json.Decoder(list[int])
-_VALUES = msgspec.json.Decoder(list[float])
 _POINT = np.dtype([("ts", "i8"), ("value", "f8")])
 
 Key = tuple[int, int]
@@ -142,37 +131,9 @@ def existing_between(connection: Connection, series_id: int, first: int, last: i
 
 
 def points_between(connection: Connection, series_id: int, start: int, end: int, limit: int | None = None) -> Points:
-    """Rows of one series in [start, end) (UTC ms), oldest first, at most `limit`. Read a good many at a time."""
-    parts: list[Points] = []
-    left = limit
-    most = max(1, min(_POINTS_AT_ONCE, largest_statement(connection) // _TEXT_BYTES))
-    while left is None or left > 0:
-        some = most if left is None else min(left, most)
-        found = _some_points(connection, series_id, start, end, some)
-        if len(found):
-            parts.append(found)
-            start = int(found.ts[-1]) + 1
-        if len(found) < some:
-            break
-        left = None if left is None else left - some
-    return joined_points(parts)
-
-
-def _some_points(connection: Connection, series_id: int, start: int, end: int, limit: int) -> Points:
-    asked = {"series_id": series_id, "start": start, "end": end, "limit": limit}
-    if connection.dialect.name == "sqlite":
-        return _as_points(plain_rows(connection, _BETWEEN, **asked))
-    [(count, times, values)] = plain_rows(connection, _AS_TEXT, **asked)
-    if not count:
-        return no_points()
-    ts = np.array(_TIMES.decode(f"[{times}]"), np.int64)
-    value = np.array(_VALUES.decode(f"[{values}]"), np.float64)
-    if len(ts) != count or len(value) != count:
-        raise DatabaseAway(f"the server gave {len(ts)} times and {len(value)} values of {count} readings")
-    if (np.diff(ts) > 0).all():
-        return Points(ts, value)
-    order = np.argsort(ts)  # no server so far, and none that promised anything
-    return Points(ts[order], value[order])
+    """Rows of one series in [start, end) (UTC ms), oldest first, at most `limit`."""
+    ts, value = _BETWEEN.read(connection, after=start - 1, limit=limit, series_id=series_id, end=end)
+    return Points(ts, value)
 
 
 def _as_points(rows: list[tuple[Any, ...]]) -> Points:

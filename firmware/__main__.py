@@ -1,12 +1,18 @@
-"""Command line of the devices: `python -m firmware simulate`."""
+"""Command line of the devices: `python -m firmware`."""
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import Annotated
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
 import typer
 
+from firmware import board_commands, boards, build
 from firmware.climate import NAMED_PLACES
 from firmware.link import BrokerAddress
 from firmware.messages import valid_root
@@ -23,11 +29,6 @@ from firmware.simulator import simulate as run_simulation
 app = typer.Typer(
     help="The devices' side: boards and their stand-in.", add_completion=False, pretty_exceptions_enable=False
 )
-
-
-@app.callback()
-def _firmware() -> None:
-    """Keeps `simulate` a subcommand while it is the only one."""
 
 
 @app.command()
@@ -70,6 +71,80 @@ def simulate(  # noqa: PLR0913, PLR0917  # an option each
     _run(settings, until_stdin_closes=until_stdin_closes)
 
 
+@app.command("boards")
+def run_boards(
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            help="mqtt://[user:password@]host[:port]; else what a running server wrote into DATA_DIR.",
+            envvar="MQTT_URL",
+            show_envvar=True,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="What the pair is called.")] = "breadboard",
+    root: Annotated[str, typer.Option(help="First levels of the topics.")] = "iot",
+    directory: Annotated[
+        Path | None, typer.Option(help="Where the boards' flash is kept; else a directory that goes at the end.")
+    ] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of a board: esp8266.health_ms=5000; repeatable.")
+    ] = None,
+    weather: Annotated[
+        bool, typer.Option("--weather/--no-weather", help="Let the sensor measure a simulated climate.")
+    ] = True,
+) -> None:
+    """Run the boards' firmware on this PC: both boards, the wire between them and a simulated sensor."""
+    changes = _changes(change or [])
+    with ExitStack() as stack:
+        place = directory or Path(stack.enter_context(TemporaryDirectory(prefix="boards-")))
+        settings = boards.PairSettings(
+            address=_address(broker or _server_broker()),
+            directory=place.resolve(),
+            device=device,
+            root=_root(root),
+            weather=weather,
+            dht_ms=changes["pc"].get("dht_ms", 0),
+            stm32=changes["stm32"],
+            esp8266=changes["esp8266"],
+        )
+        typer.echo(
+            f"The boards {device} in {settings.directory}, to {settings.address} under {root}/. Ctrl-C ends them."
+        )
+        try:
+            boards.run(settings)
+        except (build.BuildError, OSError) as error:
+            typer.echo(f"The boards cannot run: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+def _server_broker() -> str:
+    """The address that a server started without MQTT_URL wrote down."""
+    file = Path(os.environ.get("DATA_DIR", "data")) / "mqtt_url"
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:
+        typer.echo(
+            f"There is no {file}: no server with its own broker runs here. Start one (make run), or say --broker.",
+            err=True,
+        )
+        raise typer.Exit(1) from None
+
+
+def _changes(given: list[str]) -> dict[str, dict[str, Any]]:
+    """`board.name=value` for each board, values as JSON or else as text."""
+    found: dict[str, dict[str, Any]] = {"stm32": {}, "esp8266": {}, "pc": {}}
+    for one in given:
+        place, equals, value = one.partition("=")
+        board, _, name = place.partition(".")
+        if not equals or board not in found or not name:
+            raise typer.BadParameter(f"{one} is not like esp8266.health_ms=5000", param_hint="--set")
+        try:
+            found[board][name] = json.loads(value)
+        except ValueError:
+            found[board][name] = value
+    return found
+
+
 def _run(settings: FleetSettings, *, until_stdin_closes: bool) -> None:
     """Say what begins, run it, say how it ended."""
     typer.echo(f"{settings.count} devices, {settings.rate:g} messages/s, to {settings.address} under {settings.root}/")
@@ -106,6 +181,10 @@ def _span(span: tuple[float, float]) -> tuple[float, float]:
     if not 0 <= span[0] <= span[1]:
         raise typer.BadParameter("needs two times, the shorter one first", param_hint="--led-delay")
     return span
+
+
+for _command in (board_commands.config, board_commands.build, board_commands.flash, board_commands.monitor):
+    app.command()(_command)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 MINUS: Final = "\N{MINUS SIGN}"
+#: A value axis' label, in Vega's words: without the zeros that it writes where all readings are the same, 612.000000.
+TICK_LABEL: Final = r"replace(datum.label, regexp('\\.0{4,}$'), '')"
 _HOUR_MS: Final = 3_600_000
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -17,6 +17,7 @@ import altair as alt
 import pandas as pd
 
 from pages.parts.chosen_series import COLOURS, DASHES
+from pages.parts.format import TICK_LABEL
 
 #: Series of a panel that are labelled where they end; more have a legend.
 DIRECT_LABELS: Final = 5
@@ -242,6 +243,7 @@ def _value_axis(unit: str) -> alt.Axis:
         titleX=0,
         titleY=-10,
         tickCount=5,
+        labelExpr=TICK_LABEL,
         minExtent=44,
         maxExtent=72,
         domain=False,

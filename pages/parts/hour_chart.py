@@ -10,7 +10,7 @@ from typing import Final
 import altair as alt
 import pandas as pd
 
-from pages.parts.format import at, decimals_for, number
+from pages.parts.format import TICK_LABEL, at, decimals_for, number
 from pages.parts.last_hour import BUCKET_MS, LastHour
 
 #: Panels of several series are labelled directly up to this many, by a legend beyond.
@@ -105,7 +105,8 @@ def _layers(rows: pd.DataFrame, hover: _Hover, x: alt.X, metrics: tuple[str, ...
     legend = alt.Legend(title=None, orient="top") if len(names) > _DIRECT_LABELS else None
     colour = alt.Color("metric:N", scale=alt.Scale(domain=list(metrics)), legend=legend)
     scale = alt.Scale(zero=False, nice=True)
-    y = alt.Y("mean:Q", scale=scale, axis=alt.Axis(title=None, tickCount=4, minExtent=40, domain=False))
+    axis = alt.Axis(title=None, tickCount=4, labelExpr=TICK_LABEL, minExtent=40, domain=False)
+    y = alt.Y("mean:Q", scale=scale, axis=axis)
     base = alt.Chart(rows).encode(x=x, color=colour, detail="segment:N")
     layers: list[alt.Chart] = [
         base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"),

@@ -12,6 +12,7 @@ from sqlalchemy import inspect, text
 
 from db import migrations, schema
 from db.engine import Engine, create, reading
+from tests.parts.mariadb import MariaDB
 
 _ROOT = Path(__file__).parents[2]
 
@@ -132,3 +133,27 @@ def test_a_start_that_was_killed_while_it_replaced_an_index_goes_on_from_there(e
 def upgrade_to(engine: Engine, version: str) -> None:
     with engine.begin() as connection:
         command.upgrade(migrations.config(connection), version)
+
+
+def test_hours_are_compressed_on_a_server_unless_it_only_reads_such_tables(mariadb: MariaDB, mariadb_url: str) -> None:
+    query = text(
+        "SELECT row_format FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'hours'"
+    )
+    engine = create(mariadb_url)
+    upgrade_to(engine, "0007")
+    mariadb.run("SET GLOBAL innodb_read_only_compressed = ON")
+    try:
+        migrations.apply(engine)
+    finally:
+        mariadb.run("SET GLOBAL innodb_read_only_compressed = OFF")
+    with reading(engine) as connection:
+        assert connection.scalar(query) == "Dynamic"
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+    for _ in range(2):  # the second as if it was killed before that was noted
+        migrations.apply(engine)
+        with reading(engine) as connection:
+            assert connection.scalar(query) == "Compressed"
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+    engine.dispose()

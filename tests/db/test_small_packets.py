@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
-from db import account, dead_letters, devices, late, migrations, readings, receipts, records
+from db import account, dead_letters, devices, hours, late, migrations, readings, receipts, records
 from db.account import BatchKey, Tally
 from db.dead_letters import DeadLetter
 from db.engine import Engine, RefusedRows, create, reading, writing
+from db.history import HOUR_MS, Buckets
 from tests.db.conftest import NOW
 from tests.parts.mariadb import MariaDB
 
@@ -42,6 +44,16 @@ def test_late_readings_of_many_series_are_named_and_a_series_is_read_in_several_
         found = readings.points_between(connection, 7, 0, 2**62)
     assert (len(ids) > 1, len(named)) == (True, 3_001)
     assert (len(found), set(found.value.tolist())) == (3_000, {-1.2345678901234567e-300})
+
+
+def test_hours_of_many_years_are_read_in_several_statements(small: Engine) -> None:
+    count = 3_000
+    ts = np.arange(count, dtype=np.int64) * HOUR_MS
+    value = np.full(count, -1.2345678901234567e-300)
+    with writing(small) as connection:
+        hours.replace(connection, 7, 0, count * HOUR_MS, Buckets(ts, ts + 1, value, value, value))
+        found = hours.between(connection, 7, 0, count * HOUR_MS)
+    assert (found.ts.tolist(), set(found.total.tolist())) == (ts.tolist(), {-1.2345678901234567e-300})
 
 
 def test_records_of_many_devices_are_asked_for_in_several_statements(small: Engine) -> None:
