@@ -17,6 +17,8 @@ MOST: Final = 20
 COLOURS: Final = 8
 #: Solid, dashed, dotted.
 DASHES: Final = ((1, 0), (6, 3), (2, 2))
+#: How metrics begin that tell how a board itself is doing, not what it measures: shown to who asks for them.
+VITALS: Final = "vitals."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Choice:
 def choose(
     every: Sequence[Series], view: View, names: Mapping[str, Named] | None = None, acting: Iterable[str] = ()
 ) -> Choice:
-    """The series of `every` (by device and metric) that the view asks for: the first device's if it asks for none.
+    """The series of `every` (by device and metric) that the view asks for: what the first device measures, if for none.
 
     `names`: how devices are shown. `acting`: those with actuators, which can be chosen without having any series.
     """
@@ -70,7 +72,8 @@ def choose(
     metrics = tuple(sorted({series.metric for name in devices for series in by_device[name]}))
     wanted = [name for name in view.metrics if name in metrics]
     problems += [f"None of these devices has {plain(name, 64)}." for name in view.metrics if name not in metrics]
-    found = [series for name in devices for series in by_device[name] if series.metric in wanted or not wanted]
+    meant = wanted or [name for name in metrics if not name.startswith(VITALS)] or metrics
+    found = [series for name in devices for series in by_device[name] if series.metric in meant]
     if len(found) > MOST:
         problems.append(f"{len(found)} series are chosen; the first {MOST} are shown.")
     places = {series.id: index for name in devices for index, series in enumerate(by_device[name])}

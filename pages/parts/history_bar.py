@@ -62,7 +62,7 @@ def show_series(choice: Choice, view: View) -> None:
         st.multiselect(
             "Metrics",
             choice.metrics,
-            placeholder="All metrics",
+            placeholder="All that is measured",
             **bound("metrics", chosen, lambda old, names: replace(old, metrics=tuple(names))),
         )
         st.caption("Up to 20 series are compared. Those with the same unit share a panel.")

@@ -28,6 +28,15 @@ def test_without_a_choice_the_first_device_is_shown_with_all_it_has() -> None:
     assert [(one.label, one.panel) for one in choice.shown] == [("humidity", "%"), ("temperature", "°C")]
 
 
+def test_how_a_board_is_doing_is_shown_to_who_asks_or_where_there_is_nothing_else() -> None:
+    board = stored(attic="humidity vitals.frames", cellar="vitals.frames")
+
+    assert [one.label for one in choose(board, View()).shown] == ["humidity"]
+    assert [one.label for one in choose(board, View(metrics=("vitals.frames",))).shown] == ["vitals.frames"]
+    assert [one.label for one in choose(board, View(devices=("cellar",))).shown] == ["vitals.frames"]
+    assert choose(board, View()).metrics == ("humidity", "vitals.frames")
+
+
 def test_what_is_chosen_is_shown_as_far_as_there_is_such_a_thing() -> None:
     choice = choose(TWO, View(devices=("kitchen", "cellar"), metrics=("light", "noise")))
 

@@ -1,6 +1,8 @@
 // One device as a card. Names and units go in as text, never as markup. Needs dom.js, format.js, standing.js, sparkline.js.
 
 const SHOWN_METRICS = 4;
+/** How metrics begin that tell how a board itself is doing, not what it measures. */
+const VITALS = "vitals.";
 const SVG = "http://www.w3.org/2000/svg";
 
 class Card {
@@ -38,7 +40,8 @@ class Card {
     if (this.button.title !== this.device.name) this.button.title = this.device.name;
     write(this.place, this.device.area ?? "");
     const names = [...this.device.metrics.keys()].sort();
-    const shown = names.slice(0, SHOWN_METRICS);
+    const measured = names.filter((name) => !name.startsWith(VITALS));
+    const shown = (measured.length ? measured : names).slice(0, SHOWN_METRICS);
     for (const [name, row] of this.metrics) {
       if (!shown.includes(name)) {
         row.element.remove();
