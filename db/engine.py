@@ -16,6 +16,8 @@ from sqlalchemy.exc import DataError as _DataError
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
 
+from db.working_connection import WorkingConnection
+
 T = TypeVar("T")
 
 __all__ = [
@@ -107,7 +109,7 @@ def create(url: str, *, timeout_s: float = 20.0, lock_wait_s: int = 10) -> Engin
         isolation_level="READ COMMITTED",
         hide_parameters=True,  # among them are digests of passwords
     )
-    event.listen(engine, "do_connect", lambda _dialect, _record, args, options: WorkingConnection(*args, **options))
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _learn_largest_packet)
     event.listen(engine, "checkout", _check_if_idle)
     event.listen(engine, "reset", _give_back)
@@ -132,7 +134,7 @@ def lookups(engine: Engine) -> Engine:
     """
     if engine.dialect.name == "sqlite":
         return engine
-    return create_engine(
+    beside = create_engine(
         engine.url,
         pool_recycle=1800,
         pool_size=4,
@@ -143,6 +145,12 @@ def lookups(engine: Engine) -> Engine:
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
     )
+    event.listen(beside, "do_connect", _connect)
+    return beside
+
+
+def _connect(_dialect: Any, _record: Any, args: Any, options: Any) -> WorkingConnection:
+    return WorkingConnection(*args, **options)
 
 
 def look_up(engine: Engine, what: Callable[[Connection], T]) -> T:
@@ -166,54 +174,6 @@ def is_deadlock(error: BaseException) -> bool:
     cause_ = error.__cause__
     arguments = cause_.orig.args if isinstance(cause_, DBAPIError) and cause_.orig is not None else ()
     return bool(arguments) and arguments[0] == _DEADLOCK
-
-
-class WorkingConnection(pymysql.connections.Connection):
-    """A connection to MySQL or MariaDB that does something else while the server works at a statement."""
-
-    #: Called once, between the next statement's last byte and the wait for its answer.
-    meanwhile: Callable[[], None] | None = None
-    #: Monotonic time of the last COMMIT, None once anything was sent after it.
-    committed_at: float | None = None
-
-    def commit(self) -> None:
-        """End the transaction, and remember that there is nothing to undo."""
-        super().commit()
-        self.committed_at = time.monotonic()
-
-    def query(self, sql: Any, unbuffered: bool = False) -> int:
-        """Send a statement."""
-        self.committed_at = None
-        return super().query(sql, unbuffered)
-
-    # PyMySQL is pinned, and has no public place between the two.
-    def _read_query_result(self, unbuffered: bool = False) -> Any:
-        work, self.meanwhile = self.meanwhile, None
-        if work is None:
-            return super()._read_query_result(unbuffered)  # type: ignore[misc]
-        try:
-            work()
-        finally:  # an answer that is left unread would be taken for that of the next statement
-            affected = super()._read_query_result(unbuffered)  # type: ignore[misc]
-        return affected
-
-
-@contextmanager
-def meanwhile(connection: Connection, work: Callable[[], None] | None) -> Iterator[None]:
-    """Call `work` while the server works at the first statement inside the `with`, and never after it.
-
-    A statement that could not even be sent leaves nothing to be done by whoever has the connection next, who may be
-    another thread. Not where the database works in this process (SQLite): there is nothing to wait for.
-    """
-    driver = connection.connection.driver_connection
-    if work is None or not isinstance(driver, WorkingConnection):
-        yield
-        return
-    driver.meanwhile = work
-    try:
-        yield
-    finally:
-        driver.meanwhile = None
 
 
 def _check_if_idle(connection: WorkingConnection, _record: Any, _proxy: Any) -> None:

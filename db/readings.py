@@ -14,10 +14,10 @@ from sqlalchemy import Connection, and_, func, select, text
 
 from db import late
 from db.columns import ColumnQuery
-from db.engine import meanwhile
 from db.packing import Points
 from db.schema import chunks, devices, latest, readings, series
 from db.statements import in_chunks, largest_statement, plain_rows, upsert_numbers, values_text
+from db.working_connection import meanwhile
 
 #: Rows in one INSERT, about 400 kB of text, where the server takes that much.
 _ROWS_A_STATEMENT = 10_000
