@@ -26,6 +26,9 @@ from firmware.simulator import (
 )
 from firmware.simulator import simulate as run_simulation
 
+#: How long reading a DHT22 holds a board up.
+DHT_MS = 270
+
 app = typer.Typer(
     help="The devices' side: boards and their stand-in.", add_completion=False, pretty_exceptions_enable=False
 )
@@ -103,7 +106,7 @@ def run_boards(
             device=device,
             root=_root(root),
             weather=weather,
-            dht_ms=changes["pc"].get("dht_ms", 0),
+            dht_ms=changes["pc"].get("dht_ms", DHT_MS),
             stm32=changes["stm32"],
             esp8266=changes["esp8266"],
         )
