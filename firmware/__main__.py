@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,7 +100,7 @@ def run_boards(
     with ExitStack() as stack:
         place = directory or Path(stack.enter_context(TemporaryDirectory(prefix="boards-")))
         settings = boards.PairSettings(
-            address=_address(broker or _server_broker()),
+            address=_address(broker or board_commands.server_broker()),
             directory=place.resolve(),
             device=device,
             root=_root(root),
@@ -118,19 +117,6 @@ def run_boards(
         except (build.BuildError, OSError) as error:
             typer.echo(f"The boards cannot run: {error}", err=True)
             raise typer.Exit(1) from None
-
-
-def _server_broker() -> str:
-    """The address that a server started without MQTT_URL wrote down."""
-    file = Path(os.environ.get("DATA_DIR", "data")) / "mqtt_url"
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError:
-        typer.echo(
-            f"There is no {file}: no server with its own broker runs here. Start one (make run), or say --broker.",
-            err=True,
-        )
-        raise typer.Exit(1) from None
 
 
 def _changes(given: list[str]) -> dict[str, dict[str, Any]]:
