@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +24,9 @@ from firmware.simulator import (
     allow_connections,
 )
 from firmware.simulator import simulate as run_simulation
+
+#: How long reading a DHT22 holds a board up.
+DHT_MS = 270
 
 app = typer.Typer(
     help="The devices' side: boards and their stand-in.", add_completion=False, pretty_exceptions_enable=False
@@ -98,12 +100,12 @@ def run_boards(
     with ExitStack() as stack:
         place = directory or Path(stack.enter_context(TemporaryDirectory(prefix="boards-")))
         settings = boards.PairSettings(
-            address=_address(broker or _server_broker()),
+            address=_address(broker or board_commands.server_broker()),
             directory=place.resolve(),
             device=device,
             root=_root(root),
             weather=weather,
-            dht_ms=changes["pc"].get("dht_ms", 0),
+            dht_ms=changes["pc"].get("dht_ms", DHT_MS),
             stm32=changes["stm32"],
             esp8266=changes["esp8266"],
         )
@@ -115,19 +117,6 @@ def run_boards(
         except (build.BuildError, OSError) as error:
             typer.echo(f"The boards cannot run: {error}", err=True)
             raise typer.Exit(1) from None
-
-
-def _server_broker() -> str:
-    """The address that a server started without MQTT_URL wrote down."""
-    file = Path(os.environ.get("DATA_DIR", "data")) / "mqtt_url"
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError:
-        typer.echo(
-            f"There is no {file}: no server with its own broker runs here. Start one (make run), or say --broker.",
-            err=True,
-        )
-        raise typer.Exit(1) from None
 
 
 def _changes(given: list[str]) -> dict[str, dict[str, Any]]:

@@ -107,21 +107,39 @@ def flash(  # an option each
 
 def monitor(
     broker: Annotated[
-        str, typer.Option(help="mqtt://[user:password@]host[:port]", envvar="MQTT_URL", show_envvar=True)
-    ] = "mqtt://127.0.0.1:1883",
+        str | None,
+        typer.Option(
+            help="mqtt://[user:password@]host[:port]; else what a running server wrote into DATA_DIR.",
+            envvar="MQTT_URL",
+            show_envvar=True,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="One device; else all.")] = "+",
     root: Annotated[str, typer.Option(help="First levels of the topics.")] = "iot",
     count: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
 ) -> None:
     """Show what devices say to their broker, as it comes; until Ctrl-C."""
     try:
-        address = BrokerAddress.parse(broker)
+        address = BrokerAddress.parse(broker or server_broker())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--broker") from error
     try:
         watch(address, f"{root}/{device}/#", count, typer.echo)
     except OSError as error:
         typer.echo(f"{address} is not there: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def server_broker() -> str:
+    """The address that a server started without MQTT_URL wrote down."""
+    file = Path(os.environ.get("DATA_DIR", "data")) / "mqtt_url"
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:
+        typer.echo(
+            f"There is no {file}: no server with its own broker runs here. Start one (make run), or say --broker.",
+            err=True,
+        )
         raise typer.Exit(1) from None
 
 

@@ -10,6 +10,7 @@ import sys
 import tty
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +74,11 @@ class BoardProcess:
 
     def install(self, config: Mapping[str, Any]) -> None:
         """Flash the board: its files, and its config.json. Raises BuildError."""
+        if find_spec("micropython_unix") is None:
+            raise build.BuildError(
+                "MicroPython for this computer is not installed. Type: pip install -r requirements-dev.txt "
+                "(there is one for Linux on x86-64 alone)"
+            )
         self.directory.mkdir(parents=True, exist_ok=True)
         build.lay_out(self.kind, self.directory)
         (self.directory / "shims.romfs").write_bytes(build.shims())

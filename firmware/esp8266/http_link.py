@@ -159,7 +159,7 @@ class HttpLink:
     def _obey(self) -> None:
         try:
             commands = json.loads(self.client.body)  # type: ignore[type-var]  # it takes any buffer, and copies none
-        except ValueError:
+        except (ValueError, MemoryError):
             self.refused += 1
             return
         for command in commands if isinstance(commands, list) else ():

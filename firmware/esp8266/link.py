@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from firmware.esp8266.outbox import Outbox
     from firmware.esp8266.wifi import Wifi
 
-#: A command may have 1.5 KB; what is larger streams past.
+#: A command may have 1.5 KB, ten times what the server's have; what is larger streams past.
 _IN_SIZE = const(1664)
 _OUT_SIZE = const(640)
 _BUSY_MS = const(2)

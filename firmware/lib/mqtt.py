@@ -30,8 +30,9 @@ _SUBACK = const(0x90)
 _PINGRESP = const(0xD0)
 _RETAIN = const(1)
 _QOS1 = const(2)
-#: What nearly all packets fit into. For a larger one a buffer is made, if there is room, and given back.
-_SMALL = const(192)
+#: Every command of the server's fits into this, with the longest names. For a larger packet a buffer is made, if
+#: there is room in one piece, and given back; else it streams past.
+_SMALL = const(320)
 #: Of what does not fit, this much is read at a time, and thrown away.
 _SCRAP = const(64)
 #: How often one `poll` reads at most, so that a flood holds nothing else up.
@@ -69,7 +70,7 @@ class Client:
         self.out = bytearray(out_size)
         #: Whether the broker has taken CONNECT, and whether it then remembered this client.
         self.connected = self.remembered = False
-        #: Messages that were too large to be taken.
+        #: Messages that were too large to be taken, or to be understood.
         self.skipped = 0
         self._received = received
         self._keep_alive_s = keep_alive_s
@@ -335,7 +336,10 @@ class Client:
         if length > size:
             self.skipped += 1
         else:
-            self._deliver(end, start, length, head & 1 == 1)
+            try:
+                self._deliver(end, start, length, head & 1 == 1)
+            except MemoryError:
+                self.skipped += 1  # no room to understand it: no reason to end
         if head & 0x06:
             self._puback(end)
 

@@ -57,11 +57,11 @@ def record_line(request: pytest.FixtureRequest) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The table of lost and doubled, ready for docs/chaos.md."""
-    found = config.stash.get(_rows, [])
-    if not found:
+    found, lines = config.stash.get(_rows, []), config.stash.get(_lines, [])
+    if not (found or lines):
         return
     terminalreporter.section("lost and doubled")
-    for row in (_HEAD, ("---",) * len(_HEAD), *found):
+    for row in (_HEAD, ("---",) * len(_HEAD), *found) if found else ():
         terminalreporter.write_line(f"| {' | '.join(row)} |")
-    for line in config.stash.get(_lines, []):
+    for line in lines:
         terminalreporter.write_line(line)

@@ -169,8 +169,9 @@ def test_an_unknown_board_is_told_which_there_are() -> None:
     assert "stm32 and esp8266" in done.output
 
 
-def test_without_a_server_here_the_boards_say_what_is_missing(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["boards"], env={"DATA_DIR": str(tmp_path), "MQTT_URL": None})
+@pytest.mark.parametrize("command", ["boards", "monitor"])
+def test_without_a_server_here_they_say_what_is_missing(tmp_path: Path, command: str) -> None:
+    done = CliRunner().invoke(app, [command], env={"DATA_DIR": str(tmp_path), "MQTT_URL": None})
     assert done.exit_code == 1
     assert f"There is no {tmp_path}/mqtt_url" in done.output
     assert "make run" in done.output

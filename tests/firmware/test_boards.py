@@ -144,6 +144,18 @@ def test_a_command_is_obeyed_once_and_answered_with_its_id(
     eventually(lambda: pair.led == "on", what="the LED")
 
 
+def test_a_command_may_be_large_and_one_that_is_too_large_costs_only_itself(
+    mosquitto: Mosquitto, boards: Start, listen: Callable[..., Listener]
+) -> None:
+    listener = listen(mosquitto.url)
+    boards(mosquitto, esp8266={"health_ms": 200})
+    listener.next("led/state")
+    for number, size in enumerate((1_400, 3_000, 20_000, 1_400)):
+        listener.command(DEVICE, "led/set", {"id": f"c{number}", "state": "ON", "more": "x" * size})
+    assert [listener.next("led/state").json["id"] for _ in range(2)] == ["c0", "c3"]
+    eventually(lambda: figures(listener)["refused"] == 2, what="the count of those that were too large")
+
+
 @pytest.mark.parametrize(
     "order",
     [

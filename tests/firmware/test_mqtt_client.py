@@ -152,6 +152,17 @@ def test_commands_of_one_and_a_half_kilobytes_come_and_larger_ones_stream_past(
     assert again.got == [], "each was acknowledged, those that were too large as well"
 
 
+def test_a_message_that_there_is_no_room_to_understand_costs_only_itself(
+    mosquitto: Mosquitto, topic_root: str, talk: Callable[..., Talking]
+) -> None:
+    assert talk(mosquitto.port, [1]).end().acknowledged == 1
+    for size in (60, 1_500, 61):
+        mosquitto.publish(f"{topic_root}/kitchen/led/set", b"x" * size)
+    done = talk(mosquitto.port, [1], messages=3, no_room_for=[1_500]).end()
+    assert [int(line.split()[1]) for line in done.got] == [60, 61]
+    assert (done.skipped, done.reconnects) == (1, 0)
+
+
 def test_over_a_broker_that_is_killed_everything_is_acknowledged(
     own_mosquitto: Mosquitto, talk: Callable[..., Talking]
 ) -> None:

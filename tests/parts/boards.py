@@ -45,7 +45,14 @@ class Boards:
         given = [("stm32", STM32 | dict(stm32 or {})), ("esp8266", ESP8266 | dict(esp8266 or {}))]
         changes = [f"{board}.{name}={json.dumps(value)}" for board, all_ in given for name, value in all_.items()]
         command = [sys.executable, "-m", "firmware", "boards", "--root", root, "--device", device]
-        command += ["--directory", str(directory), "--no-weather", *(["--broker", url] if url else [])]
+        command += [
+            "--directory",
+            str(directory),
+            "--no-weather",
+            "--set",
+            "pc.dht_ms=0",
+            *(["--broker", url] if url else []),
+        ]
         command += [word for change in changes for word in ("--set", change)]
         environment = {name: value for name, value in os.environ.items() if name != "MQTT_URL"}
         environment |= {"DATA_DIR": str(data_dir)} if data_dir else {}

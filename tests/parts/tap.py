@@ -14,6 +14,7 @@ from ingest.packets import OversizedPublish, PacketReader
 
 #: The same in every version of MQTT.
 _PINGRESP = b"\xd0\x00"
+_SUBSCRIBE = 0x82
 
 
 @dataclass(slots=True)
@@ -62,11 +63,18 @@ class Tap:
 
     def unacknowledged(self) -> int:
         """How many messages the worker has of its present connection and did not acknowledge."""
-        return len(_messages(self._links[-1])[1]) if self._links else 0
+        return sum(len(_messages(link)[1]) for link in self._listening())
 
     def answered_pings(self) -> int:
         """How many signs of life the broker has answered on the worker's present connection."""
-        return sum(1 for sent in list(self._links[-1].passed) if sent == (True, _PINGRESP)) if self._links else 0
+        return sum(1 for link in self._listening() for sent in list(link.passed) if sent == (True, _PINGRESP))
+
+    def _listening(self) -> list[_Link]:
+        """The present connection that messages come by: commands go out by another one, which subscribes to nothing."""
+        found = [
+            link for link in self._links if any(not up and data[0] == _SUBSCRIBE for up, data in list(link.passed))
+        ]
+        return found[-1:]
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="tap", daemon=True).start()

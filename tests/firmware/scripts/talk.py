@@ -29,6 +29,7 @@ class Settings:
     retry_first_ms = 20
     retry_longest_ms = 100
     messages = 0
+    no_room_for = ()
     seconds = 10
 
 
@@ -42,6 +43,7 @@ class Counting:
         self._telemetry = (base + "/telemetry").encode()
         self._set = (base + "/+/set").encode()
         self._sizes = settings.sizes
+        self._no_room_for = settings.no_room_for
         self._subscribed = False
         self._under_way = False
 
@@ -68,6 +70,8 @@ class Counting:
 
     def received(self, topic: str, payload: memoryview, retained: bool) -> None:
         self.got += 1
+        if len(payload) in self._no_room_for:
+            raise MemoryError
         print("got", topic, len(payload), int(retained))
 
 
