@@ -79,6 +79,23 @@ def settle(place: House, boards: Boards, database_url: str) -> Account:
     return found
 
 
+def wire_out_and_broker_away(
+    place: House, boards: Boards, broker: Mosquitto, database_url: str, *, wire_s: float, broker_s: float
+) -> Account:
+    """Pull the wire for so long, then stop the broker. The ring has to hold what comes meanwhile."""
+    missed = figure(place, "missed_frames")
+    boards.pull_plug()
+    time.sleep(wire_s)  # frames that nobody hears
+    boards.plug_in()
+    eventually(lambda: figure(place, "missed_frames") > missed + 2, what="the count of what was not heard")
+    connected = boards.connections()
+    broker.stop()
+    time.sleep(broker_s)  # readings that have to wait
+    broker.start()
+    eventually(lambda: boards.connections() > connected, 60, what="the broker again")
+    return settle(place, boards, database_url)
+
+
 def soak(
     place: House, boards: Boards, broker: Mosquitto, database_url: str, *, seconds: float, outage_s: float
 ) -> Account:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typer.testing import CliRunner
 
 from firmware import build
 from firmware.__main__ import app
-from tests.e2e.board_soak import figure, latest, settle, soak, stored
+from tests.e2e.board_soak import figure, latest, settle, soak, stored, wire_out_and_broker_away
 from tests.e2e.test_control_api import House, house
 from tests.e2e.test_http_device import PASSWORD
 from tests.parts.boards import DEVICE, Boards
@@ -81,15 +80,7 @@ def test_the_wire_pulled_out_and_the_broker_away_cost_what_the_boards_say_and_no
         house(part_directory, mariadb_url, own_mosquitto, topic_root, "thread") as place,
         pair(place, own_mosquitto, topic_root, esp8266={"health_ms": 200}) as boards,
     ):
-        boards.pull_plug()
-        time.sleep(0.5)  # frames that nobody hears
-        boards.plug_in()
-        eventually(lambda: figure(place, "missed_frames") > 2, what="the count of what was not heard")
-        own_mosquitto.stop()
-        time.sleep(1.5)  # readings that have to wait
-        own_mosquitto.start()
-        eventually(lambda: boards.connections() >= 2, what="the broker again")
-        found = settle(place, boards, mariadb_url)
+        found = wire_out_and_broker_away(place, boards, own_mosquitto, mariadb_url, wire_s=0.5, broker_s=1.5)
         assert (found.lost, found.rows) == (0, found.heard)
         assert set(stored(mariadb_url)) == {23.4}
 
