@@ -27,7 +27,7 @@ import streamlit as st
 
 import settings as settings_module
 from broker.embedded import BrokerStartError, EmbeddedBroker
-from db import commands, passwords
+from db import commands, migrations, passwords
 from db import engine as database
 from db.commands import Command
 from db.doors import Actor, Doors
@@ -168,7 +168,7 @@ class Runtime:
         self._lock.close()
 
     def _open_doors(self) -> None:
-        """Make the first admin once the worker has made the tables, and say then, and never again, how to log in."""
+        """Make the first admin once the tables are there, and say then, and never again, how to log in."""
 
         def away(error: Exception) -> None:
             log.debug("Nobody can log in yet: %s", error)  # the worker says that the database is away
@@ -177,7 +177,7 @@ class Runtime:
         password = None if given is None else given.get_secret_value()
         try:
             made = until_it_works(
-                lambda: self.doors.first_admin(password), database.DatabaseError, _PORTER, self.stopping, away
+                lambda: self._first_admin(password), database.DatabaseError, _PORTER, self.stopping, away
             )
             if made is not None:
                 _say_login(self.settings, None if given is not None else made)
@@ -185,6 +185,11 @@ class Runtime:
                 log.error("%s", _OTHER_KEY)
         except Stopped:
             log.debug("Stopped before the database was there.")
+
+    def _first_admin(self, password: str | None) -> str | None:
+        """All tables first: among half of them an admin could be refused for a row that was just being made."""
+        migrations.apply(self.engine)
+        return self.doors.first_admin(password)
 
     def _look_after_children(self) -> None:
         pause = _FIRST_LOOK_S

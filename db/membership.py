@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from db import audit, passwords, throttle, users
 from db.audit import Recorded, Result, Verdict
-from db.engine import Connection, RefusedRows, snapshot
+from db.engine import Connection, DatabaseAway, RefusedRows, snapshot
 from db.logins import Logins
 from db.rights import ROLES, Actor, BadField, Conflict, NotAllowed, Origin, Role, Unknown, storable
 from db.users import User
@@ -145,8 +145,10 @@ class Membership(Logins):
 
         try:
             return generated if self._write(create) else None
-        except RefusedRows:  # another server was as quick
-            return None
+        except RefusedRows as error:
+            if self._read(users.any_at_all):  # another server was as quick
+                return None
+            raise DatabaseAway("The first admin was refused, and nobody else made one. It is tried again.") from error
         finally:
             self._fresh.clear()
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from db import audit
 from db.doors import Actor, BadField, Conflict, Doors, HashCost, NotAllowed, Role, Unknown, WrongLogin
-from db.engine import Engine
+from db.engine import DatabaseAway, Engine, RefusedRows
 from tests.parts.doors import HERE, PASSWORD, ROOT, SECRET, THERE, actor, add_user, make_doors
 
 NEW = "eleven blue kettles"
@@ -249,6 +250,21 @@ def test_no_first_admin_beside_others(doors: Doors) -> None:
     add_user(doors)
     assert doors.first_admin(None) is None
     assert [user.name for user in doors.users()] == ["anna"]
+
+
+def test_a_first_admin_that_is_refused_where_nobody_else_made_one_is_to_be_tried_again(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a row of the audit log's head that a migration was just making."""
+
+    def refuse(*_: object) -> None:
+        raise RefusedRows("Duplicate entry '1' for key 'PRIMARY'")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audit, "record", refuse)
+        with pytest.raises(DatabaseAway, match="tried again"):
+            doors.first_admin(PASSWORD)
+    assert doors.first_admin(PASSWORD) == PASSWORD
 
 
 def test_of_several_servers_that_start_at_once_one_makes_the_first_admin(engine: Engine) -> None:

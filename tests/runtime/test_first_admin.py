@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from alembic import command
 
+from db import migrations
 from db.doors import Doors, Origin
 from db.engine import create
 from settings import Settings, secret_key
@@ -74,3 +76,19 @@ def test_a_password_that_is_tried_first_is_refused(part_directory: Path, passwor
     line = refusal({"DATA_DIR": str(part_directory / "data"), "ADMIN_PASSWORD": password})
     assert line.startswith("ADMIN_PASSWORD: *** can't be used. ")
     assert password not in line
+
+
+def test_the_first_admin_waits_until_all_tables_are_made(part_directory: Path, mariadb_url: str) -> None:
+    """Half of them are enough to try, and a row that is being made would refuse the admin for ever."""
+    engine = create(mariadb_url)
+    with engine.connect() as connection:
+        command.upgrade(migrations.config(connection), "0002")
+        connection.exec_driver_sql("SELECT GET_LOCK('smart_monitor_migrations', 5)")
+        connection.commit()
+        with Server(part_directory, {"DATABASE_URL": mariadb_url}) as server:
+            assert LOGIN.search(server.output()) is None
+            assert connection.exec_driver_sql("SELECT COUNT(*) FROM users").scalar() == 0
+            connection.exec_driver_sql("SELECT RELEASE_LOCK('smart_monitor_migrations')")
+            connection.commit()
+            eventually(lambda: LOGIN.search(server.output()) is not None, what="the first admin")
+    engine.dispose()
