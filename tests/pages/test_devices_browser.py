@@ -151,9 +151,19 @@ def test_an_admin_sets_a_unit_and_adds_an_actuator(server: Server, doors: Doors,
     expect(row(page, "fan").get_by_text("0 to 100")).to_be_visible()
 
     page.get_by_text("Units", exact=True).click()
-    page.get_by_label("temperature").fill("°C")
-    page.get_by_role("button", name="Save units").click()
-    expect(page.get_by_role("status").filter(has_text="The units are changed.")).to_be_visible()
+    saved = page.get_by_role("status").filter(has_text="The units are changed.")
+
+    def is_saved() -> bool:
+        """Tried anew where the page, which follows what was done before, took the form away under the click."""
+        page.get_by_label("temperature").fill("°C")
+        page.get_by_role("button", name="Save units").click()
+        try:
+            saved.wait_for(timeout=2_000)
+        except NotInTimeError:
+            return False
+        return True
+
+    eventually(is_saved, what="a unit")
 
     row(page, "fan").get_by_role("button", name="Remove fan").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove fan").click()
