@@ -83,6 +83,7 @@ def wire_out_and_broker_away(
     place: House, boards: Boards, broker: Mosquitto, database_url: str, *, wire_s: float, broker_s: float
 ) -> Account:
     """Pull the wire for so long, then stop the broker. The ring has to hold what comes meanwhile."""
+    eventually(lambda: figure(place, "frames") > 1, what="first frames, after which others can be missed")
     missed = figure(place, "missed_frames")
     boards.pull_plug()
     time.sleep(wire_s)  # frames that nobody hears
