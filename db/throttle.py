@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any, Final
@@ -94,11 +95,13 @@ def count(connection: Connection, throttle: Throttle, who: Subjects, now_ms: int
 
     Raises RefusedRows if another was the first to try as they are, or from there, at the same moment: do it again.
     """
-    tries = _tries(connection, throttle, who, now_ms, lock=True)
+    rows = _rows(connection, who, lock=True)
+    tries = _remembered(rows, throttle, now_ms)
     wait = _wait(tries, throttle, who, now_ms, known_place=known_place)
     if wait:
         return wait
-    there = set(connection.scalars(select(login_tries.c.subject).where(login_tries.c.subject.in_(who.every()))))
+    # By the same look: a row that came after it is another's count, which is not to be written over.
+    there = {row.subject for row in rows}
     for subject in who.every():
         wrong = tries.get(subject, _Tries()).wrong + 1
         row = {"wrong": wrong, "last_at": now_ms, "wait_until": now_ms + throttle.wait_ms(wrong)}
@@ -137,8 +140,15 @@ def note_place(connection: Connection, user_id: int, place: str, now_ms: int) ->
 def _tries(
     connection: Connection, throttle: Throttle, who: Subjects, now_ms: int, *, lock: bool = False
 ) -> dict[str, _Tries]:
+    return _remembered(_rows(connection, who, lock=lock), throttle, now_ms)
+
+
+def _rows(connection: Connection, who: Subjects, *, lock: bool) -> Sequence[Any]:
     query: Any = select(login_tries).where(login_tries.c.subject.in_(who.every())).order_by(login_tries.c.subject)
-    rows = connection.execute(query.with_for_update() if lock else query)
+    return connection.execute(query.with_for_update() if lock else query).all()
+
+
+def _remembered(rows: Sequence[Any], throttle: Throttle, now_ms: int) -> dict[str, _Tries]:
     forget_ms = round(throttle.forget_s * 1000)
     return {row.subject: _Tries(row.wrong, row.wait_until) for row in rows if abs(now_ms - row.last_at) <= forget_ms}
 
