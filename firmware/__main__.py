@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from firmware import board_commands, boards, build
+from firmware.board_commands import Broker, Root
 from firmware.climate import NAMED_PLACES
 from firmware.link import BrokerAddress
 from firmware.messages import valid_root
@@ -36,14 +37,14 @@ app = typer.Typer(
 @app.command()
 def simulate(  # noqa: PLR0913, PLR0917  # an option each
     broker: Annotated[
-        str, typer.Option(help="mqtt://[user:password@]host[:port]", envvar="MQTT_URL", show_envvar=True)
+        str, typer.Option(help=r"mqtt://\[user:password@]host[:port]", envvar="MQTT_URL", show_envvar=True)
     ] = "mqtt://127.0.0.1:1883",
     count: Annotated[int, typer.Option(min=1, max=MAX_DEVICES, help="How many devices.")] = len(NAMED_PLACES),
     rate: Annotated[
         float | None, typer.Option(help="Messages a second of all devices together, instead of a period.")
     ] = None,
     period: Annotated[float, typer.Option(help="Seconds between two messages of a device.")] = DEFAULT_PERIOD_S,
-    root: Annotated[str, typer.Option(help="First levels of the topics.")] = "iot",
+    root: Root = "iot",
     messages: Annotated[
         int | None, typer.Option(min=1, help="End once so many telemetry messages are acknowledged.")
     ] = None,
@@ -75,16 +76,9 @@ def simulate(  # noqa: PLR0913, PLR0917  # an option each
 
 @app.command("boards")
 def run_boards(
-    broker: Annotated[
-        str | None,
-        typer.Option(
-            help="mqtt://[user:password@]host[:port]; else what a running server wrote into DATA_DIR.",
-            envvar="MQTT_URL",
-            show_envvar=True,
-        ),
-    ] = None,
+    broker: Broker = None,
     device: Annotated[str, typer.Option(help="What the pair is called.")] = "breadboard",
-    root: Annotated[str, typer.Option(help="First levels of the topics.")] = "iot",
+    root: Root = "iot",
     directory: Annotated[
         Path | None, typer.Option(help="Where the boards' flash is kept; else a directory that goes at the end.")
     ] = None,

@@ -19,6 +19,15 @@ from firmware.monitor import watch
 _BUILT = Path("data/boards")
 
 Board = Annotated[str, typer.Argument(help="esp8266 or stm32")]
+Broker = Annotated[
+    str | None,
+    typer.Option(
+        help=r"mqtt://\[user:password@]host[:port]; else what a running server wrote into DATA_DIR.",
+        envvar="MQTT_URL",
+        show_envvar=True,
+    ),
+]
+Root = Annotated[str, typer.Option(help="First levels of the topics.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="The board's settings; else config.<board>.json.")]
 
 
@@ -28,7 +37,7 @@ def config(  # noqa: PLR0913, PLR0917  # an option each
     device: Annotated[str, typer.Option(help="What the device is called; asked for if not given.")] = "",
     wifi: Annotated[str, typer.Option(help="The WiFi's name; asked for if not given.")] = "",
     password: Annotated[str | None, typer.Option(help="The WiFi's password; asked for if not given.")] = None,
-    broker: Annotated[str, typer.Option(help="mqtt://[user:password@]host[:port]; asked for if not given.")] = "",
+    broker: Annotated[str, typer.Option(help=r"mqtt://\[user:password@]host[:port]; asked for if not given.")] = "",
     time_server: Annotated[str, typer.Option(help="A time server in your network, as the router often is.")] = "",
     server: Annotated[
         str, typer.Option(help="http://host:port of a Smart Monitor: the board reports by HTTP, not by MQTT.")
@@ -106,16 +115,9 @@ def flash(  # an option each
 
 
 def monitor(
-    broker: Annotated[
-        str | None,
-        typer.Option(
-            help="mqtt://[user:password@]host[:port]; else what a running server wrote into DATA_DIR.",
-            envvar="MQTT_URL",
-            show_envvar=True,
-        ),
-    ] = None,
+    broker: Broker = None,
     device: Annotated[str, typer.Option(help="One device; else all.")] = "+",
-    root: Annotated[str, typer.Option(help="First levels of the topics.")] = "iot",
+    root: Root = "iot",
     count: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
 ) -> None:
     """Show what devices say to their broker, as it comes; until Ctrl-C."""
