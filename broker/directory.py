@@ -12,6 +12,10 @@ class BrokerDirectory:
 
     path: Path
 
+    def absolute(self) -> BrokerDirectory:
+        """The same, whatever the working directory of who reads it."""
+        return BrokerDirectory(self.path.absolute())
+
     @property
     def settings(self) -> Path:
         """What `init` was told: host name and ports, as JSON."""
