@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from broker import audit_log, certificate_commands, console, creation, device_commands, running
+from broker import audit_log, certificate_commands, console, creation, device_commands, doctor_commands, running
 from broker.certificates import Authority
 from broker.configuration import BrokerSettings
 from broker.directory import BrokerDirectory
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(device_commands.app, name="device")
 app.add_typer(certificate_commands.app, name="certificates")
+app.command()(doctor_commands.doctor)
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
 _ROOT: Final = re.compile(r"(?:\+/)?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
