@@ -11,7 +11,18 @@ from typing import Annotated, Final
 
 import typer
 
-from broker import audit_log, certificate_commands, console, creation, device_commands, doctor_commands, running
+from broker import (
+    audit_log,
+    bridge_commands,
+    bridges,
+    certificate_commands,
+    console,
+    creation,
+    device_commands,
+    doctor_commands,
+    mosquitto,
+    running,
+)
 from broker.certificates import Authority
 from broker.configuration import BrokerSettings
 from broker.directory import BrokerDirectory
@@ -24,6 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(device_commands.app, name="device")
+app.add_typer(bridge_commands.app, name="bridge")
 app.add_typer(certificate_commands.app, name="certificates")
 app.command()(doctor_commands.doctor)
 
@@ -84,13 +96,12 @@ def run(path: console.Dir = console.DEFAULT) -> None:
     """Run Mosquitto in the foreground with what `init` made, until Ctrl-C or SIGTERM."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level="INFO")
     with console.plain_errors():
-        status = running.run(console.opened(path), _beside)
+        status = running.run(console.opened(path), _bridged)
     raise typer.Exit(status)
 
 
-def _beside(directory: BrokerDirectory) -> tuple[Beside, ...]:
-    del directory
-    return ()
+def _bridged(directory: BrokerDirectory) -> tuple[Beside, ...]:
+    return bridges.prepare(directory, mosquitto.version())
 
 
 def _check(hosts: list[str] | None, plain: str | None, root: str | None) -> None:

@@ -1,0 +1,211 @@
+"""Whether a bridge's far end can be reached, proves who it is, and takes the login. In plain words, step by step."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from broker.bridge import Bridge, is_loopback
+from broker.bridge_conf import Files
+
+_CONNACK: Final = 0x20
+_SUBACK: Final = 0x90
+_DISCONNECT: Final = b"\xe0\x00"
+_REFUSED: Final = 0x80
+#: MQTT 3.1.1, 3.2.2.3.
+_REASONS: Final = {
+    1: "it does not speak MQTT 3.1.1",
+    2: "it does not take this client id",
+    3: "it says that it is not available now",
+    4: "user or password are wrong",
+    5: "it does not let this login in: user or password are wrong, or the account is tied to another client id, "
+    "disabled, or its certificate is not known there",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One step, whether it went well, and what there is to say of it."""
+
+    step: str
+    ok: bool
+    words: str
+
+
+class _Failed(Exception):
+    """The text is for the person who asked."""
+
+
+def check(bridge: Bridge, files: Files, *, login: bool = True, timeout_s: float = 10.0) -> Iterator[Finding]:
+    """Each step as it is taken; the first that fails is the last.
+
+    `login`: as the bridge itself, with its client id and its session, which stays as it is: a bridge that is connected
+    meanwhile is thrown off for a moment.
+    """
+    link: socket.socket | None = None
+    step = "address"
+    try:
+        addresses = _resolve(bridge)
+        yield Finding(step, True, f"{bridge.host} is {', '.join(addresses)}")
+        step = "connection"
+        link = _connect(bridge, timeout_s)
+        yield Finding(step, True, f"{bridge.host}:{bridge.port} accepts a connection")
+        step = "TLS"
+        if bridge.tls:
+            link = _encrypt(link, bridge, files)
+            yield Finding(step, True, f"it proved to be {bridge.host}, by {link.version()}")
+        elif not is_loopback(bridge.host):
+            yield Finding(step, True, "none, as asked: whoever stands between can read and change everything")
+        if login:
+            step = "login"
+            _greet(link, bridge, timeout_s)
+            yield Finding(step, True, f"it takes {bridge.login} with client id {bridge.client_id}")
+            step = "commands"
+            _subscribe(link, bridge, timeout_s)
+            yield Finding(step, True, f"it lets the bridge read {_commands(bridge)}")
+    except _Failed as failed:
+        yield Finding(step, False, str(failed))
+    finally:
+        if link is not None:
+            link.close()
+
+
+def _resolve(bridge: Bridge) -> list[str]:
+    try:
+        found = socket.getaddrinfo(bridge.host, bridge.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise _Failed(
+            f"{bridge.host} can't be found: {error.strerror}. Check the name, and DNS on this machine"
+        ) from None
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _connect(bridge: Bridge, timeout_s: float) -> socket.socket:
+    where = f"{bridge.host}:{bridge.port}"
+    try:
+        return socket.create_connection((bridge.host, bridge.port), timeout_s)
+    except ConnectionRefusedError:
+        raise _Failed(f"nothing listens at {where}: is the broker there running, and is it this port?") from None
+    except TimeoutError:
+        raise _Failed(f"{where} does not answer within {timeout_s:g} s: a firewall, or a wrong address") from None
+    except OSError as error:
+        raise _Failed(f"{where} can't be reached: {error.strerror}") from None
+
+
+def _encrypt(link: socket.socket, bridge: Bridge, files: Files) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=None if files.ca is None else str(files.ca))
+    if files.certificate is not None:
+        context.load_cert_chain(files.certificate, files.key)
+    try:
+        return context.wrap_socket(link, server_hostname=bridge.host)
+    except ssl.SSLCertVerificationError as error:
+        link.close()
+        raise _Failed(_unproven(bridge, error.verify_message)) from None
+    except TimeoutError:
+        link.close()
+        raise _Failed(
+            "it accepts connections and never answers by TLS: a proxy before a broker that is down?"
+        ) from None
+    except (ssl.SSLError, OSError) as error:
+        link.close()
+        raise _Failed(f"TLS fails: {_reason(error)}. Is this its TLS port?") from None
+
+
+def _unproven(bridge: Bridge, why: str) -> str:
+    if "expired" in why:
+        return f"its certificate has expired ({why}): it must be renewed there. Look at the clock here as well"
+    if "mismatch" in why or "not valid for" in why:
+        return f"its certificate is not for {bridge.host} ({why}): is --to the name that stands in it?"
+    if "self" in why or "unable to get" in why:
+        return f"no authority that is trusted here signed its certificate ({why}): give its authority by --ca"
+    return f"its certificate can't be trusted: {why}"
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLEOFError | ConnectionError):
+        return "without a word; it may want a certificate (--certificate, --key), or another port"
+    return str(getattr(error, "reason", None) or error.strerror or error).lower().replace("_", " ")
+
+
+def _greet(link: socket.socket, bridge: Bridge, timeout_s: float) -> None:
+    """CONNECT without a clean session, or the bridge's own would be gone with all that waits in it."""
+    flags, rest = 0, _text(bridge.client_id)
+    if bridge.user is not None:
+        flags, rest = flags | 0x80, rest + _text(bridge.user)
+    if bridge.password is not None:
+        flags, rest = flags | 0x40, rest + _text(bridge.password)
+    hello = _text("MQTT") + bytes([4, flags]) + struct.pack("!H", bridge.keepalive_s) + rest
+    answer = _ask(link, b"\x10" + _length(len(hello)) + hello, _CONNACK, timeout_s)
+    if answer[1]:
+        raise _Failed(_REASONS.get(answer[1], f"it answers with the unknown code {answer[1]}"))
+
+
+def _subscribe(link: socket.socket, bridge: Bridge, timeout_s: float) -> None:
+    body = struct.pack("!H", 1) + _text(_commands(bridge)) + b"\x01"
+    answer = _ask(link, b"\x82" + _length(len(body)) + body, _SUBACK, timeout_s)
+    if answer[2] == _REFUSED:
+        raise _Failed(f"it does not let this login read {_commands(bridge)}: commands would never come down")
+    link.sendall(_DISCONNECT)
+
+
+def _commands(bridge: Bridge) -> str:
+    return f"{bridge.site}/{bridge.root}/+/+/set"
+
+
+def _ask(link: socket.socket, packet: bytes, kind: int, timeout_s: float) -> bytes:
+    """The body of the answer of this kind; what else comes, as commands that waited, stays unacknowledged there."""
+    end = time.monotonic() + timeout_s
+    with contextlib.suppress(OSError):  # it has ended already, and why is there to be read
+        link.sendall(packet)
+    try:
+        while time.monotonic() < end:
+            link.settimeout(max(end - time.monotonic(), 0.001))
+            first, body = _packet(link)
+            if first & 0xF0 == kind:
+                return body
+    except TimeoutError:
+        pass
+    except OSError as error:  # by TLS 1.3 a refused certificate shows at the first answer
+        raise _Failed(f"it ends the connection, {_reason(error)}") from None
+    raise _Failed(f"it says nothing for {timeout_s:g} s: is an MQTT broker at this port?")
+
+
+def _packet(link: socket.socket) -> tuple[int, bytes]:
+    first = _exactly(link, 1)[0]
+    length, shift = 0, 0
+    while True:
+        digit = _exactly(link, 1)[0]
+        length |= (digit & 0x7F) << shift
+        if not digit & 0x80:
+            return first, _exactly(link, length)
+        shift += 7
+
+
+def _exactly(link: socket.socket, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        data = link.recv(count - len(found))
+        if not data:
+            raise ConnectionResetError
+        found += data
+    return found
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("!H", len(data)) + data
+
+
+def _length(count: int) -> bytes:
+    found = b""
+    while True:
+        count, digit = divmod(count, 128)
+        found += bytes([digit | (0x80 if count else 0)])
+        if not count:
+            return found
