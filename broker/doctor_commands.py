@@ -8,9 +8,11 @@ from typing import Annotated, Final
 
 import typer
 
-from broker import access, console, creation
+from broker import access, bridges, console, creation
+from broker.bridge import Bridge
 from broker.certificates import Authority
 from broker.directory import BrokerDirectory
+from broker.doctor.bridge_checks import BridgeEnds, check_bridge
 from broker.doctor.broker_checks import check_broker
 from broker.doctor.configuration_checks import check_configuration, read_configuration
 from broker.doctor.connection import Endpoint
@@ -59,4 +61,18 @@ def examine(directory: BrokerDirectory, seconds: float) -> tuple[Finding, ...]:
         check_clock(),
         *(check_tls(host, settings.tls_port, authority.certificate, to="127.0.0.1") for host in settings.hosts),
         *check_broker(local, settings.root, seconds),
+        *(
+            found
+            for bridge in bridges.every(directory)
+            for found in check_bridge(bridge_ends(directory, bridge, local))
+        ),
     )
+
+
+def bridge_ends(directory: BrokerDirectory, bridge: Bridge, near: Endpoint) -> BridgeEnds:
+    """The two ends of a bridge: `near` is this broker with the server's login, the far one has the bridge's own."""
+    files = bridges.files(directory, bridge)
+    far = Endpoint(
+        bridge.host, bridge.port, bridge.user, bridge.password, bridge.tls, files.ca, files.certificate, files.key
+    )
+    return BridgeEnds(bridge.name, bridge.site, bridge.root, near, far)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 import statistics
@@ -75,7 +76,7 @@ def _answer(connection: Connection) -> Finding:
             "It is frozen or far behind; a bridge can do that to it.",
             "Restart it, and look at its bridges: python -m broker bridge list",
         )
-    return fine("answer", f"The broker answers within {(time.monotonic() - begun_s) * 1000:,.0f} ms.")
+    return fine("answer", f"The broker answers within {math.ceil((time.monotonic() - begun_s) * 1000):,} ms.")
 
 
 def check_anonymous(endpoint: Endpoint, patience_s: float = ANSWER_S) -> Finding:

@@ -18,7 +18,7 @@ def heard(topic: str, at_s: float = 0.1, payload: bytes = b"", *, kept: bool = F
 @pytest.mark.parametrize(
     ("copies", "severity", "said"),
     [
-        ([heard(UP), heard(DOWN, 0.25)], "fine", "once, in 250 ms"),
+        ([heard(UP), heard(DOWN, 0.25)], "fine", "once, within 250 ms"),
         ([heard(UP)], "problem", "did not come back within 10 s"),
         ([heard(UP), heard(DOWN), heard(DOWN)], "problem", "came back twice"),
         ([heard(UP), heard(UP), heard(DOWN)], "problem", "was echoed"),
