@@ -128,7 +128,8 @@ def fold(connection: Connection, worker: str, token: str | None) -> int:
     columns = (batches.c.token, batches.c.number, batches.c.committed_at, batches.c.seen)
     query = select(*columns, *(batches.c[f.name] for f in fields(Tally))).where(mine)
     if newest is not None:
-        query = query.where(or_(batches.c.token != token, batches.c.number != newest))
+        # Not "another number": a locking read sees what was committed since, and a newer row than the newest is newest.
+        query = query.where(or_(batches.c.token != token, batches.c.number < newest))
     # Locked: the worker itself and the keeper may both be folding, and each row counts once.
     rows = connection.execute(
         query.order_by(batches.c.token, batches.c.number).limit(_ROWS_AT_ONCE).with_for_update()
