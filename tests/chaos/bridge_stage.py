@@ -233,7 +233,7 @@ def bridge_staged(directory: Path, scale: BridgeScale) -> Iterator[BridgeStage]:
         site = BridgedSite(directory / "site")
         site.add(bridge_to(wire.port, scale), ca=authority.ca, certificate=certificate, key=key)
         stack.enter_context(site)
-        worker = Worker(url, cloud.broker.url, CLOUD_ROOT, name="cloud-worker")
+        worker = Worker(url, cloud.broker.url, CLOUD_ROOT, name="cloud-worker", commands=True)
         worker.start()
         stack.callback(worker.database.dispose)
         stack.callback(worker.stop)
