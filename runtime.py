@@ -26,6 +26,9 @@ from typing import IO, Any, Final, Protocol
 import streamlit as st
 
 import settings as settings_module
+from broker.doctor.connection import Endpoint
+from broker.doctor.examination import examine
+from broker.doctor.finding import Finding
 from broker.embedded import BrokerStartError, EmbeddedBroker
 from db import commands, migrations, passwords
 from db import engine as database
@@ -132,6 +135,18 @@ class Runtime:
     def nudge_commands(self) -> None:
         """Have the dispatcher look at once, where it is in this process; elsewhere it looks often."""
         self._worker.nudge_commands()
+
+    def examine_broker(self, seconds: float) -> tuple[Finding, ...]:
+        """Have the doctor look at the broker for so many seconds. There is nothing to look at in the embedded one."""
+        if self._broker is not None:
+            return ()
+        settings, to = self.settings, self.device_address
+        password = None if to.password is None else to.password.get_secret_value()
+        endpoint = Endpoint(
+            to.host, to.port, to.username, password, to.tls,
+            settings.mqtt_ca_file, settings.mqtt_cert_file, settings.mqtt_key_file,
+        )  # fmt: skip
+        return examine(endpoint, settings.topic_root, seconds)
 
     def announce_stop(self) -> None:
         """Tell open streams that the server is about to end. Quick; called from a signal handler."""

@@ -57,11 +57,11 @@ def of_site(name: str, root: str = "iot") -> Access:
 
 
 def of_server(root: str = "iot") -> Access:
-    """What the server may do: read all below the root, alone or shared among workers, and send commands."""
-    read = [f"{root}/#", f"$share/+/{root}/#", "$SYS/broker/#"]
+    """What the server may do: read all below the root, alone or shared among workers, send commands and probes."""
+    read = [f"{root}/#", f"$share/+/{root}/#", "$SYS/broker/#", "doctor/+/+/+"]
     if root.startswith("+/"):
         read.append("+/bridge/state")
-    return Access("server", (f"{root}/+/+/set",), tuple(read))
+    return Access("server", (f"{root}/+/+/set", "doctor/+/up/+"), tuple(read))
 
 
 def check_name(name: str, what: str) -> None:

@@ -85,7 +85,7 @@ class Authority:
         """`<name>.crt` and `<name>.key` of each device."""
         return self.path / "devices"
 
-    def make(self, name: str, days: int = _AUTHORITY_DAYS) -> None:
+    def make(self, name: str, days: float = _AUTHORITY_DAYS) -> None:
         """Make the authority's own key and certificate, and an empty revocation list."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(name)
@@ -104,11 +104,11 @@ class Authority:
         write_public(self.certificate, _pem(certificate))
         self.write_revocations(())
 
-    def make_server(self, hosts: Sequence[str], days: int = SERVER_DAYS) -> None:
+    def make_server(self, hosts: Sequence[str], days: float = SERVER_DAYS) -> None:
         """Make the broker's key and certificate, in place of those there may be. `hosts`: names and addresses."""
         self._issue(hosts[0], "server", hosts, days, self.server_certificate, self.server_key)
 
-    def make_client(self, name: str, days: int = CLIENT_DAYS) -> tuple[Path, Path]:
+    def make_client(self, name: str, days: float = CLIENT_DAYS) -> tuple[Path, Path]:
         """Make a key and a certificate for the account `name`, in place of those there may be; where they are."""
         self.clients.mkdir(mode=0o700, exist_ok=True)
         files = self._client_file(name, "crt"), self._client_file(name, "key")
@@ -164,7 +164,7 @@ class Authority:
     def _client_file(self, name: str, kind: str) -> Path:
         return self.clients / f"{quote(name, safe='')}.{kind}"
 
-    def _issue(self, subject: str, use: Use, hosts: Sequence[str], days: int, file: Path, key_file: Path) -> None:
+    def _issue(self, subject: str, use: Use, hosts: Sequence[str], days: float, file: Path, key_file: Path) -> None:
         issuer = _read(self.certificate)
         issuer_key = self._key()
         key = ec.generate_private_key(ec.SECP256R1())
@@ -191,7 +191,9 @@ class Authority:
         return key
 
 
-def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+def _begin(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

@@ -19,6 +19,7 @@ from broker import (
     console,
     creation,
     device_commands,
+    doctor_commands,
     mosquitto,
     running,
 )
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(device_commands.app, name="device")
 app.add_typer(bridge_commands.app, name="bridge")
 app.add_typer(certificate_commands.app, name="certificates")
+app.command()(doctor_commands.doctor)
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
 _ROOT: Final = re.compile(r"(?:\+/)?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")

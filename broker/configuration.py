@@ -102,6 +102,8 @@ set_tcp_nodelay true
 sys_interval 10
 # Not to stdout, which is held back where no terminal is.
 log_dest stderr
+# To $SYS/broker/log as well: by that the doctor notices a client id that two use.
+log_dest topic
 log_type error
 log_type warning
 log_type notice

@@ -49,7 +49,14 @@ def run(directory: BrokerDirectory, prepare: Callable[[BrokerDirectory], Sequenc
     `prepare` writes what else belongs to the configuration and says what runs beside. SIGHUP has Mosquitto read its
     certificates anew. Call it in the main thread. Raises DirectoryError, NoMosquitto, StartFailed, CertificateError.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    try:
+        return _run(directory, prepare)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(directory: BrokerDirectory, prepare: Callable[[BrokerDirectory], Sequence[Beside]]) -> int:
     with locked(directory):
         write_configuration(directory)
         authority = Authority(directory.certificates)

@@ -13,6 +13,7 @@ from db.engine import DatabaseAway, reading
 from db.sizes import growth
 from pages.parts.account_sum import account_html
 from pages.parts.acting import show_acting, take_act
+from pages.parts.broker_doctor import show_doctor
 from pages.parts.clock import display_zone, now_ms
 from pages.parts.format import things
 from pages.parts.jobs import PATIENCE_S, Job
@@ -167,5 +168,7 @@ show_result()
 show_health()
 show_storage()
 show_losses()
+if may(guard(), "admin"):
+    show_doctor()
 if verb == "delete" and may(guard(), "admin"):
     ask_to_delete(of)

@@ -34,6 +34,6 @@ def test_a_name_that_would_mean_more_than_one_device_is_refused(name: str) -> No
 
 def test_the_server_reads_all_below_its_root_and_sends_commands_alone() -> None:
     allowed = access.of_server()
-    assert allowed.publish == ("iot/+/+/set",)
+    assert allowed.publish == ("iot/+/+/set", "doctor/+/up/+")
     assert "$share/+/iot/#" in allowed.read
     assert "+/bridge/state" in access.of_server("+/iot").read
