@@ -20,7 +20,8 @@ from db.engine import Connection, Engine, snapshot
 from db.readings import LatestReading
 from db.resends import Named
 from db.sealing import MOVES
-from ingest import published
+from ingest import day_counts, published
+from ingest.day_counts import NO_DAYS, DayComparison, DayCounts
 from ingest.health import Account, Counts, DeadLetters
 from ingest.ledger import account_of
 from ingest.published import Comparison, Sent
@@ -67,6 +68,9 @@ class Audit:
     removed: int = 0
     #: What devices were asked to send again, or will be, those noticed last first.
     resends: Sequence[Named] = ()
+    #: Readings a device and UTC day, and what differs from another server's.
+    days: DayCounts = NO_DAYS
+    by_day: DayComparison | None = None
 
     @property
     def held(self) -> int:
@@ -108,17 +112,30 @@ class Audit:
     @property
     def ok(self) -> bool:
         """Whether nothing is missing and nothing is off. A device that is silent is neither."""
-        return not self.mismatches and not self.missing and (self.published is None or self.published.agrees)
+        compared = (self.published, self.by_day)
+        return not self.mismatches and not self.missing and all(one is None or one.agrees for one in compared)
 
 
-def read(engine: Engine, now: int, sent: Sequence[Sent] | None = None) -> Audit:
-    """Audit the database as it is at one moment; `now` is UTC ms, `sent` what a publisher says it sent.
+def read(
+    engine: Engine,
+    now: int,
+    sent: Sequence[Sent] | None = None,
+    *,
+    whole_days: int = 0,
+    there: DayCounts | None = None,
+    site: str = "",
+) -> Audit:
+    """Audit the database as it is at one moment.
+
+    `now` is UTC ms, `sent` what a publisher says it sent. `whole_days`: so many are counted a device. `there`: what
+    another server counted, of all devices or of those of a `site` alone.
 
     Raises:
         DatabaseAway: If the database can't be read.
     """
     with snapshot(engine) as connection:
         seen = account.seen_now(connection)
+        days = day_counts.read(connection, now, whole_days)
         return Audit(
             now,
             _accounts(connection),
@@ -130,6 +147,8 @@ def read(engine: Engine, now: int, sent: Sequence[Sent] | None = None) -> Audit:
             chunks.count(connection),
             *account.imported_and_removed(connection),
             resends.newest(connection),
+            days,
+            None if there is None else day_counts.compare(there, days, site),
         )
 
 

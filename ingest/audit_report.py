@@ -10,7 +10,9 @@ from typing import Any, Final
 from db.account import Missing
 from db.resends import Named, Resend
 from db.terminal import clock, shown
+from ingest import day_counts
 from ingest.audit import Audit, Silent
+from ingest.day_counts import DayComparison
 from ingest.health import Account, Counts
 from ingest.placement import OWN_BOOT
 from ingest.published import Comparison, Sent
@@ -48,6 +50,17 @@ def document(audit: Audit) -> dict[str, Any]:
         "resends": [_resend(one) for one in audit.resends],
         "silent": [asdict(one) for one in audit.silent],
         "published": None if audit.published is None else _published(audit.published),
+        "days": day_counts.document(audit.days),
+        "by_day": None if audit.by_day is None else _by_day(audit.by_day),
+    }
+
+
+def _by_day(found: DayComparison) -> dict[str, Any]:
+    return {
+        "first": found.first.isoformat(),
+        "end": found.end.isoformat(),
+        "compared": found.compared,
+        "differences": [{**asdict(one), "day": one.day.isoformat()} for one in found.differences],
     }
 
 
@@ -93,6 +106,8 @@ def text(audit: Audit) -> str:
     ]
     if audit.published is not None:
         parts.append(_published_text(audit.published))
+    if audit.by_day is not None:
+        parts.append(_by_day_text(audit.by_day))
     parts.append(_verdict(audit))
     return "\n\n".join(parts)
 
@@ -223,6 +238,22 @@ def _published_text(found: Comparison) -> str:
     return "\n".join([head, *lost, *_rest(found.lost), *doubled, *_rest(found.doubled)])
 
 
+def _by_day_text(found: DayComparison) -> str:
+    if found.first >= found.end:
+        return "Day by day: there is no whole day that both counted. Make FILE anew, or ask for more by --days."
+    span = f"{found.first} to {day_counts.last_day(found)} (UTC; today is not over)"
+    if found.agrees:
+        return (
+            f"Day by day, {span}: the same number of readings there and here, each device and day ({found.compared:,})."
+        )
+    rows = [
+        (shown(one.device), one.day.isoformat(), f"{one.there:,}", f"{one.here:,}")
+        for one in found.differences[:_LINES]
+    ]
+    head = f"Day by day, {span}: {len(found.differences):,} of {found.compared:,} differ."
+    return "\n".join([head, *_table(("device", "day", "there", "here"), rows), *_rest(found.differences)])
+
+
 def _sent(sent: Sent) -> str:
     parts = [("boot", sent.boot), ("metric", sent.metric), ("value", sent.value), ("ts", sent.ts)]
     more = "".join(f", {name} {shown(str(part))}" for name, part in parts if part is not None)
@@ -240,6 +271,12 @@ def _verdict(audit: Audit) -> str:
         )
     if audit.published is not None and not audit.published.agrees:
         why.append("What was published is not what is stored: see the lines above, and the dead letters.")
+    if audit.by_day is not None and not audit.by_day.agrees:
+        why.append(
+            "There and here hold another number of readings on some days. Fewer here: a bridge that is away or behind "
+            "(python -m broker doctor), or a broker that lost what it had acknowledged. More here: readings that the "
+            "other server lost, or that came here another way."
+        )
     head = "It does not add up." if audit.mismatches else "The account adds up, and something is missing."
     return f"{head}\n" + "\n".join(f"  {one}" for one in why)
 

@@ -15,10 +15,12 @@ import typer
 import settings as settings_module
 from db import dead_letters
 from db import engine as database
+from db.chunks import DamagedChunk
 from db.dead_letters import Selection
 from db.terminal import parse_moment, shown
 from ingest import audit as account_audit
-from ingest import audit_report, letters, published
+from ingest import audit_report, day_counts, letters, published
+from ingest.day_counts import DayCounts
 from ingest.replay import Replay, Replayed, decode
 from ingest.vitals import now_ms
 from settings import Settings, SettingsError, begin_logging
@@ -39,26 +41,39 @@ def audit(
         typer.Option(
             metavar="FILE",
             help='JSON lines of what a broker acknowledged to a publisher: {"device", "seq", "boot"?, "metric"?, '
-            '"value"?, "ts"?}. Names what is lost and what is doubled.',
+            '"value"?, "ts"?}. Names what is lost and what is doubled. Or what another server printed by audit --json, '
+            "as at a site whose devices come here over a bridge: names each device and day that differs.",
         ),
     ] = None,
+    site: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="With --against: the other server's devices are here those of this site."),
+    ] = "",
+    whole_days: Annotated[
+        int,
+        typer.Option("--days", min=1, max=3660, help="How many whole days (UTC) are counted with --json, --against."),
+    ] = day_counts.DAYS,
 ) -> None:
     """Compare the account with what the database holds, and name what never reached us.
 
     Exit status 0: all adds up; 1: something is missing or off; 2: it could not be asked.
     """
-    sent = None if against is None else _published(against)
+    sent, there = (None, None) if against is None else _other_side(against, site)
+    counted = whole_days if as_json or there is not None else 0
     with _database() as (_, engine):
-        found = account_audit.read(engine, now_ms(), sent)
+        found = account_audit.read(engine, now_ms(), sent, whole_days=counted, there=there, site=site)
     typer.echo(json.dumps(audit_report.document(found)) if as_json else audit_report.text(found))
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _published(file: Path) -> list[published.Sent]:
+def _other_side(file: Path, site: str) -> tuple[list[published.Sent] | None, DayCounts | None]:
+    """What the file holds: a publisher's list, or another server's counts."""
     try:
-        with file.open(encoding="utf-8") as lines:
-            return published.load(lines)
-    except (OSError, UnicodeDecodeError, published.ListError) as error:
+        text = file.read_text(encoding="utf-8")
+        if day_counts.is_document(text):
+            return None, day_counts.load(text, site)
+        return published.load(text.split("\n")), None
+    except (OSError, UnicodeDecodeError, published.ListError, day_counts.CountsError) as error:
         raise typer.BadParameter(str(error), param_hint="--against") from error
 
 
@@ -189,6 +204,8 @@ def _database() -> Iterator[tuple[Settings, database.Engine]]:
         refuse(str(error))
     try:
         yield settings, engine
+    except DamagedChunk as error:
+        refuse(f"{error}. Which parts are whole, tells: python -m db verify")
     except database.DatabaseError as error:
         refuse(f"The database can't be asked now: {error}. Nothing is lost by that; try again.")
     finally:

@@ -202,11 +202,15 @@ class BridgeStage:
     def hold(self, seconds: float | None = None) -> None:
         """Leave it broken for so long, at small size not at all, and until some messages more wait at the site."""
         before = len(self.fleet.acknowledged)
-        if self.scale.hold_s:
-            time.sleep(self.scale.hold_s if seconds is None else seconds)
+        self.pause(seconds)
         if self.site.broker.process.running:
             much = self.scale.messages // 20
             eventually(lambda: len(self.fleet.acknowledged) > before + much, what="messages that wait at the site")
+
+    def pause(self, seconds: float | None = None) -> None:
+        """So long, or as long as a fault lasts; at small size not at all."""
+        if self.scale.hold_s:
+            time.sleep(self.scale.hold_s if seconds is None else seconds)
 
     def all_stored(self) -> bool:
         """Whether the last message of every device is in the cloud."""
@@ -229,7 +233,7 @@ def bridge_staged(directory: Path, scale: BridgeScale) -> Iterator[BridgeStage]:
         site = BridgedSite(directory / "site")
         site.add(bridge_to(wire.port, scale), ca=authority.ca, certificate=certificate, key=key)
         stack.enter_context(site)
-        worker = Worker(url, cloud.broker.url, CLOUD_ROOT, name="cloud-worker")
+        worker = Worker(url, cloud.broker.url, CLOUD_ROOT, name="cloud-worker", commands=True)
         worker.start()
         stack.callback(worker.database.dispose)
         stack.callback(worker.stop)

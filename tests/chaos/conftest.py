@@ -8,11 +8,13 @@ from typing import Final
 
 import pytest
 
+from tests.chaos.bridge_stage import BridgeVerdict
 from tests.chaos.verdict import Verdict
 
 _HERE = Path(__file__).parent
 _rows = pytest.StashKey[list[tuple[str, ...]]]()
 _lines = pytest.StashKey[list[str]]()
+_bridged = pytest.StashKey[list[tuple[str, ...]]]()
 _HEAD: Final = (
     "fault",
     "database",
@@ -25,8 +27,24 @@ _HEAD: Final = (
     "seconds",
 )
 
+_BRIDGED_HEAD: Final = (
+    "fault of a bridge",
+    "sent",
+    "acknowledged by the site",
+    "stored in the cloud",
+    "lost",
+    "doubled",
+    "sent again by the bridge",
+    "echoed",
+    "leaked",
+    "longest answer of the site's broker",
+    "seconds",
+)
+
 #: Fault, database, verdict, seconds.
 Record = Callable[[str, str, Verdict, float], None]
+#: Fault, verdict, seconds.
+RecordBridge = Callable[[str, BridgeVerdict, float], None]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -50,6 +68,20 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 
 @pytest.fixture
+def record_bridge(request: pytest.FixtureRequest) -> RecordBridge:
+    """Adds a line to the table of bridges at the end."""
+
+    def add(fault: str, verdict: BridgeVerdict, seconds: float) -> None:
+        v = verdict
+        counted = (v.sent, v.acknowledged, v.stored, v.lost, v.doubled, v.repeated, v.echoed, v.leaked)
+        longest = "it ended" if v.longest_answer_s is None else f"{v.longest_answer_s:.2f} s"
+        row = (fault, *(f"{n:,}" for n in counted), longest, f"{seconds:.0f}")
+        request.config.stash.setdefault(_bridged, []).append(row)
+
+    return add
+
+
+@pytest.fixture
 def record_line(request: pytest.FixtureRequest) -> list[str]:
     """Sentences that stand under the table."""
     return request.config.stash.setdefault(_lines, [])
@@ -57,11 +89,13 @@ def record_line(request: pytest.FixtureRequest) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The table of lost and doubled, ready for docs/chaos.md."""
-    found, lines = config.stash.get(_rows, []), config.stash.get(_lines, [])
-    if not (found or lines):
+    found, bridged = config.stash.get(_rows, []), config.stash.get(_bridged, [])
+    lines = config.stash.get(_lines, [])
+    if not (found or bridged or lines):
         return
     terminalreporter.section("lost and doubled")
-    for row in (_HEAD, ("---",) * len(_HEAD), *found) if found else ():
-        terminalreporter.write_line(f"| {' | '.join(row)} |")
+    for head, rows in ((_HEAD, found), (_BRIDGED_HEAD, bridged)):
+        for row in (head, ("---",) * len(head), *rows) if rows else ():
+            terminalreporter.write_line(f"| {' | '.join(row)} |")
     for line in lines:
         terminalreporter.write_line(line)

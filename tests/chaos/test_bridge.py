@@ -1,0 +1,55 @@
+"""Every fault of a bridge at full size: 10,000 messages, 20 s and more, the bridge's own times."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.bridge_faults import BRIDGE_FAULTS
+from tests.chaos.bridge_scenes import Told, commands_over_a_cut, states_over_a_cut, two_sites
+from tests.chaos.bridge_stage import FULL_BRIDGE, BridgeFault, bridge_staged, play_bridge
+from tests.chaos.conftest import RecordBridge
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", [pytest.param(one, id=one.name.replace(" ", "-")) for one in BRIDGE_FAULTS])
+def test_a_bridge_heals_itself(fault: BridgeFault, part_directory: Path, record_bridge: RecordBridge) -> None:
+    begun = time.monotonic()
+    with bridge_staged(part_directory, FULL_BRIDGE) as stage:
+        verdict = play_bridge(stage, fault)
+    record_bridge(fault.name, verdict, time.monotonic() - begun)
+    assert (verdict.doubled, verdict.echoed, verdict.leaked) == (0, 0, 0)
+    assert verdict.lost == 0 or fault.forgetful
+    assert verdict.sent == verdict.acknowledged
+    assert verdict.longest_answer_s is None or verdict.longest_answer_s < 4
+
+
+@pytest.mark.timeout(900)
+def test_commands_over_a_cut_arrive(part_directory: Path, record_line: list[str]) -> None:
+    with bridge_staged(part_directory, FULL_BRIDGE) as stage:
+        found = commands_over_a_cut(stage, 1000)
+    record_line.append(f"Commands over a cut of 20 s: {found}")
+    assert replace(found, repeated=0) == Told(sent=1000, lost=0, repeated=0, answered=1000, echoed=0)
+
+
+@pytest.mark.timeout(900)
+def test_states_are_the_sites_after_a_cut(part_directory: Path, record_line: list[str]) -> None:
+    with bridge_staged(part_directory, FULL_BRIDGE) as stage:
+        site, cloud = states_over_a_cut(stage)
+    record_line.append(
+        f"States over a cut of 20 s, changed and deleted at either end: {len(site.items() ^ cloud.items())} differ"
+    )
+    assert cloud == site
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("same", [False, True], ids=["own-ids", "one-id"])
+def test_two_sites(part_directory: Path, record_line: list[str], same: bool) -> None:
+    with bridge_staged(part_directory, FULL_BRIDGE) as stage:
+        found = two_sites(stage, 4000, same_client_id=same)
+    record_line.append(f"Two sites with {'one client id' if same else 'their own client ids'}: {found}")
+    assert found.lost == {"site1": 0, "site2": 0}
+    assert same or found.astray == ()
