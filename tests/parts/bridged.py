@@ -103,10 +103,12 @@ def published_by(broker: Mosquitto, client_id: str) -> list[str]:
 class Hearer:
     """A client of 127.0.0.1:`port` with a session that writes down what comes, usable as a context manager."""
 
-    def __init__(self, port: int, *filters: str, name: str = "hearer") -> None:
+    def __init__(self, port: int, *filters: str, name: str = "hearer", login: tuple[str, str] | None = None) -> None:
         self.heard: list[tuple[str, str]] = []
         self._port, self._filters = port, filters
         self._client = paho.Client(CallbackAPIVersion.VERSION2, name, clean_session=False)
+        if login is not None:
+            self._client.username_pw_set(*login)
         self._client.on_message = self._write_down
         self._client.on_connect = self._subscribe
         self._client.on_subscribe = self._subscribed
@@ -116,6 +118,12 @@ class Hearer:
     def payloads(self, topic: str) -> list[str]:
         """What came on a topic, in order."""
         return [payload for name, payload in list(self.heard) if name == topic]
+
+    def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        """The broker has it when this returns."""
+        sent = self._client.publish(topic, payload, qos=1, retain=retain)
+        sent.wait_for_publish(5)
+        assert sent.is_published(), "the broker did not acknowledge within 5 s"
 
     def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)
