@@ -22,6 +22,8 @@ from tests.parts.process import Process
 
 _RECEIVED: Final = re.compile(r"Received PUBLISH from (\S+) \(d\d, q\d, r\d, m\d+, '([^']*)'")
 _LOG: Final = "packets.log"
+#: Those of a bridge, each by a packet of its own: commands, probes, $CONTROL.
+_SUBSCRIPTIONS: Final = 3
 
 
 def logged_mosquitto(directory: Path, *extra: str) -> Mosquitto:
@@ -73,9 +75,9 @@ class BridgedSite:
         self._end_beside()
 
     def is_bridged(self, name: str = "cloud") -> bool:
-        """Whether the far end has taken the bridge, since the broker's last start."""
+        """Whether the far end has taken the bridge and its subscriptions, since the broker's last start."""
         now = said(self.broker).rpartition("mosquitto version")[2]
-        return f"Received CONNACK on connection bridge-{name}" in now
+        return now.count(f"Received SUBACK from bridge-{name}\n") >= _SUBSCRIPTIONS
 
     def published_by(self, client_id: str) -> list[str]:
         """Topics of all that a client published here."""
