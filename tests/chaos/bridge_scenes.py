@@ -31,7 +31,6 @@ def commands_over_a_cut(stage: BridgeStage, count: int) -> Told:
     """Half of them are sent while the link is cut."""
     wanted = [f"c{number}" for number in range(count)]
     with ObeyingDevice(stage.site.port, "iot", "kitchen") as device, Hearer(stage.cloud.broker.port, "#") as above:
-        eventually(stage.site.is_bridged, stage.scale.patience_s, what="a bridge")
         _command(stage, wanted[: count // 2])
         eventually(
             lambda: len(set(device.applied)) == count // 2, stage.scale.patience_s, what="commands before the cut"

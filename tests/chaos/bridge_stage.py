@@ -238,6 +238,7 @@ def bridge_staged(directory: Path, scale: BridgeScale) -> Iterator[BridgeStage]:
         stack.callback(worker.database.dispose)
         stack.callback(worker.stop)
         worker.connected()
+        eventually(site.is_bridged, scale.patience_s, what="a bridge")
         fleet = stack.enter_context(Fleet(site.port, "iot", devices=scale.devices, rate=scale.rate))
         stage = BridgeStage(scale, directory, authority, cloud, wire, site, fleet, worker, url, stack)
         stack.callback(stage.abandon)

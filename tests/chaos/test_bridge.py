@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from broker.bridge import FarEnd
+from tests.chaos.bridge_far_ends import Carried, carried
 from tests.chaos.bridge_faults import BRIDGE_FAULTS
 from tests.chaos.bridge_scenes import Told, commands_over_a_cut, states_over_a_cut, two_sites
 from tests.chaos.bridge_stage import FULL_BRIDGE, BridgeFault, bridge_staged, play_bridge
 from tests.chaos.conftest import RecordBridge
+from tests.parts.far_ends import Aedes, NatsServer
 
 
 @pytest.mark.timeout(900)
@@ -53,3 +57,19 @@ def test_two_sites(part_directory: Path, record_line: list[str], same: bool) -> 
     record_line.append(f"Two sites with {'one client id' if same else 'their own client ids'}: {found}")
     assert found.lost == {"site1": 0, "site2": 0}
     assert same or found.astray == ()
+
+
+#: aedes comes from npm, which not every machine has.
+FAR_ENDS = [("nats-server", "nats", NatsServer), *([("aedes", "other", Aedes)] if shutil.which("npm") else [])]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("name", "kind", "program"), FAR_ENDS, ids=[one[0] for one in FAR_ENDS])
+def test_other_far_ends_take_all_and_give_commands_back_over_a_cut(
+    name: str, kind: FarEnd, program: type[NatsServer | Aedes], part_directory: Path, record_line: list[str]
+) -> None:
+    (part_directory / "far").mkdir()
+    with program(part_directory / "far") as far:
+        found = carried(far.port, kind, part_directory, FULL_BRIDGE, 10_000)
+    record_line.append(f"{name} as the far end, over a cut: {found}")
+    assert replace(found, repeated=0) == Carried(10_000, 0, 0, 0, 0, probe_came_back=True, state_below="ON")

@@ -22,6 +22,8 @@ from tests.parts.process import Process
 
 _RECEIVED: Final = re.compile(r"Received PUBLISH from (\S+) \(d\d, q\d, r\d, m\d+, '([^']*)'")
 _LOG: Final = "packets.log"
+#: Those of a bridge, each by a packet of its own: commands, probes, $CONTROL.
+_SUBSCRIPTIONS: Final = 3
 
 
 def logged_mosquitto(directory: Path, *extra: str) -> Mosquitto:
@@ -73,9 +75,9 @@ class BridgedSite:
         self._end_beside()
 
     def is_bridged(self, name: str = "cloud") -> bool:
-        """Whether the far end has taken the bridge, since the broker's last start."""
+        """Whether the far end has taken the bridge and its subscriptions, since the broker's last start."""
         now = said(self.broker).rpartition("mosquitto version")[2]
-        return f"Received CONNACK on connection bridge-{name}" in now
+        return now.count(f"Received SUBACK from bridge-{name}\n") >= _SUBSCRIPTIONS
 
     def published_by(self, client_id: str) -> list[str]:
         """Topics of all that a client published here."""
@@ -103,10 +105,12 @@ def published_by(broker: Mosquitto, client_id: str) -> list[str]:
 class Hearer:
     """A client of 127.0.0.1:`port` with a session that writes down what comes, usable as a context manager."""
 
-    def __init__(self, port: int, *filters: str, name: str = "hearer") -> None:
+    def __init__(self, port: int, *filters: str, name: str = "hearer", login: tuple[str, str] | None = None) -> None:
         self.heard: list[tuple[str, str]] = []
         self._port, self._filters = port, filters
         self._client = paho.Client(CallbackAPIVersion.VERSION2, name, clean_session=False)
+        if login is not None:
+            self._client.username_pw_set(*login)
         self._client.on_message = self._write_down
         self._client.on_connect = self._subscribe
         self._client.on_subscribe = self._subscribed
@@ -116,6 +120,12 @@ class Hearer:
     def payloads(self, topic: str) -> list[str]:
         """What came on a topic, in order."""
         return [payload for name, payload in list(self.heard) if name == topic]
+
+    def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        """The broker has it when this returns."""
+        sent = self._client.publish(topic, payload, qos=1, retain=retain)
+        sent.wait_for_publish(5)
+        assert sent.is_published(), "the broker did not acknowledge within 5 s"
 
     def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)
