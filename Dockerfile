@@ -1,5 +1,5 @@
 # Smart Monitor in an image: pages, worker, broker and command lines, by what is started in it; compose.yaml does.
-# Never built where this project is tested, which has no container engine: docs/deploy.md says what was checked.
+# There is no container engine where this project is tested; tests/chaos/test_image.py carries it out without one.
 
 FROM debian:12-slim AS packages
 RUN apt-get update \
@@ -33,7 +33,7 @@ COPY docs/deploy/container.sh docs/deploy/container.sh
 # Written now, since nothing but /data can be later.
 RUN .venv/bin/python -m compileall -q -x '[.]venv|firmware/(lib|stm32|esp8266|host)' .
 ENV DATA_DIR=/data HOST=0.0.0.0 PATH=/opt/smart-monitor/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin
-USER smart-monitor
+USER 10001
 VOLUME /data
 EXPOSE 8501
 # Of the pages; compose.yaml has that of the others.

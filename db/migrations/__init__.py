@@ -19,6 +19,10 @@ from db.engine import DatabaseAway, translated_errors
 _LOCK: Final = "smart_monitor_migrations"
 #: A migration of a large table takes its time; whoever waits for it does nothing else.
 _LOCK_WAITS: Final = 120
+_NEWER: Final = (
+    "The tables are of a newer version than this program. Start that version again, or put a backup of this one in "
+    "their place: docs/deploy.md, The way back"
+)
 #: One wait, in seconds: shorter than the silence after which a statement is given up.
 _LOCK_WAIT_S: Final = 5
 
@@ -27,12 +31,14 @@ def apply(engine: Engine) -> None:
     """Bring the database to the newest version, under a lock; harmless where it is there already.
 
     Raises:
-        DatabaseAway: If the database can't be reached, another process holds the lock for ten minutes, or a restore
-            is under way or was left half done.
+        DatabaseAway: If the database can't be reached, another process holds the lock for ten minutes, a restore is
+            under way or was left half done, or its tables are of a newer version.
     """
     with translated_errors(), engine.connect() as connection, _locked(connection):
         if unfinished.is_marked(connection):
             raise DatabaseAway(unfinished.WORDS)
+        if (present := revision(connection)) and not is_known(present):
+            raise DatabaseAway(f"{_NEWER} (they are at {present})")
         command.upgrade(config(connection), "head")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -26,6 +27,17 @@ CURL: Final = "curl --silent --show-error --max-time 10 --cacert /etc/smart-moni
 #: Downloads take as long as they take.
 _LONGEST_S: Final = 900.0
 _TOKEN: Final = "a password for trying"
+_MIGRATION: Final = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9999"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    op.create_table("the_next_release", sa.Column("id", sa.Integer, primary_key=True))
+"""
 
 
 class Server:
@@ -75,24 +87,40 @@ def server(part_directory: Path) -> Iterator[Server]:
         source = debian.tree / "srv/source.git"
         subprocess.run(["git", "clone", "--quiet", "--bare", ROOT, source], check=True)
 
-        def git(*command: str) -> str:
-            who = ["-c", "user.name=a test", "-c", "user.email=test@example.org"]
-            ran = subprocess.run(["git", "-C", source, *who, *command], check=True, capture_output=True, text=True)
-            return ran.stdout.strip()
-
-        git("tag", OLD, "HEAD")
-        git("tag", NEW, git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "The next release"))
+        make_releases(source, part_directory / "index")
         yield Server(debian)
 
 
+def make_releases(source: Path, index: Path) -> None:
+    """Tag what is there as the old release, and make a new one of it that has a migration more."""
+
+    def git(*command: str, given: str = "") -> str:
+        who = ["-c", "user.name=a test", "-c", "user.email=test@example.org"]
+        ran = subprocess.run(
+            ["git", "-C", source, *who, *command],
+            check=True,
+            capture_output=True,
+            text=True,
+            input=given,
+            env=os.environ | {"GIT_INDEX_FILE": str(index)},
+        )
+        return ran.stdout.strip()
+
+    newest = max(file.stem for file in (ROOT / "db/migrations/versions").glob("[0-9]*.py"))
+    migration = git("hash-object", "-w", "--stdin", given=_MIGRATION.format(before=newest.split("_")[0]))
+    git("tag", OLD, "HEAD")
+    git("read-tree", "HEAD")
+    git("update-index", "--add", "--cacheinfo", f"100644,{migration},db/migrations/versions/9999_the_next_release.py")
+    git("tag", NEW, git("commit-tree", git("write-tree"), "-p", "HEAD", "-m", "The next release"))
+
+
 @pytest.mark.timeout(1800)
-def test_the_page_holds_from_its_first_block_to_its_last(server: Server) -> None:
+def test_the_page_holds_from_its_first_block_to_its_last(server: Server, record_line: list[str]) -> None:
     first, *rest = blocks(PAGE.read_text(encoding="utf-8"))
     assert [line.split("=")[0] for line in first.script.splitlines()] == ["NAME", "SOURCE", "RELEASE"]
     looked = set()
     for number, block in enumerate(rest):
-        if block.chapter.startswith("11."):
-            server.release = NEW
+        server.release = {"11. Upgrade": NEW, "12. The way back": OLD}.get(block.chapter, server.release)
         if block.not_run is None:
             server.type(block)
         last_of_chapter = number + 1 == len(rest) or rest[number + 1].chapter != block.chapter
@@ -100,7 +128,19 @@ def test_the_page_holds_from_its_first_block_to_its_last(server: Server) -> None
             LOOKS[block.chapter](server)
             looked.add(block.chapter)
     assert looked == set(LOOKS), "a chapter has another name"
+    record_line.append(memory(server))
     look_at_the_end(server)
+
+
+def memory(server: Server) -> str:
+    """What the processes of each unit hold now, in MB; what several share is counted in parts."""
+    found = []
+    for unit in (*UNITS, "mariadb.service", "nginx.service"):
+        group = server.say(f"systemctl show --property=ControlGroup --value {shlex.quote(unit)}")
+        each = f"for pid in $(cat '/sys/fs/cgroup{group}/cgroup.procs'); do cat /proc/$pid/smaps_rollup; done"
+        kilobytes = server.say(f"{each} | awk '/^Pss:/ {{ sum += $2 }} END {{ print sum }}'")
+        found.append(f"{unit} {int(kilobytes) // 1024} MB")
+    return f"On the server of docs/deploy.md, after a few readings and a page in a browser: {', '.join(found)}."
 
 
 def look_at_services(server: Server) -> None:
@@ -261,8 +301,19 @@ def look_at_a_new_reading(server: Server, value: float) -> None:
 
 
 def look_at_upgrade(server: Server) -> None:
+    """The next release has a table more."""
+    assert server.say("mariadb monitor --skip-column-names --execute \"SHOW TABLES LIKE 'the_next_release'\"")
     assert server.say("git -C /opt/smart-monitor describe --all --exact-match") == f"tags/{NEW}"
     look_at_a_new_reading(server, 23.5)
+
+
+def look_at_the_way_back(server: Server) -> None:
+    assert server.say("git -C /opt/smart-monitor describe --all --exact-match") == f"tags/{OLD}"
+    assert not server.say("mariadb monitor --skip-column-names --execute \"SHOW TABLES LIKE 'the_next_release'\"")
+    reading = server.ask("/api/dht22_db/?device=kitchen")
+    assert isinstance(reading, dict)
+    assert reading["temperature"] == 22.5, "as it was before the upgrade"
+    look_at_a_new_reading(server, 23.75)
 
 
 def look_at_two_workers(server: Server) -> None:
@@ -292,5 +343,6 @@ LOOKS: Final[dict[str, Callable[[Server], None]]] = {
     "9. See that it works": look_at_it_working,
     "10. Backup": look_at_backup,
     "11. Upgrade": look_at_upgrade,
-    "12. More workers": look_at_two_workers,
+    "12. The way back": look_at_the_way_back,
+    "13. More workers": look_at_two_workers,
 }

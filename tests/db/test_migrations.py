@@ -5,13 +5,14 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from db import migrations, schema
-from db.engine import Engine, create, reading
+from db.engine import DatabaseAway, Engine, create, reading
 from tests.parts.mariadb import MariaDB
 
 _ROOT = Path(__file__).parents[2]
@@ -37,6 +38,13 @@ def test_applying_again_changes_nothing(engine: Engine) -> None:
     migrations.apply(engine)
     with reading(engine) as connection:
         assert connection.scalar(text("SELECT COUNT(*) FROM devices")) == 1
+
+
+def test_tables_of_a_newer_version_are_left_alone(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseAway, match=r"newer version .*The way back \(they are at 9999\)"):
+        migrations.apply(engine)
 
 
 def test_readings_lie_in_the_order_of_series_and_time(engine: Engine) -> None:
