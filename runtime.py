@@ -29,7 +29,10 @@ import settings as settings_module
 from broker.doctor.connection import Endpoint
 from broker.doctor.examination import examine
 from broker.doctor.finding import Finding
+from broker.dynamic_security import Administrator
 from broker.embedded import BrokerStartError, EmbeddedBroker
+from broker.logins import CA_NAME, DeviceLogins
+from broker.paste import Reach
 from db import commands, migrations, passwords
 from db import engine as database
 from db.commands import Command
@@ -111,6 +114,8 @@ class Runtime:
     _caretaker: threading.Thread | None = None
     _porter: threading.Thread | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
+    #: Who makes devices' logins at the broker; None where MQTT_ADMIN_USER is not set, or the broker is embedded.
+    logins: DeviceLogins | None = None
 
     def health(self) -> Health:
         """How the worker, the broker and the database are, from memory."""
@@ -304,8 +309,30 @@ def start_runtime(settings: Settings) -> Runtime:
     sys.setswitchinterval(_TURN_S)
     sizes, stopping = SizeWatch(engine), threading.Event()
     runtime = Runtime(settings, engine, doors, board, taking, sizes, device_address, stopping, worker, embedded, lock)
+    runtime.logins = device_logins(settings)
     runtime.start()
     return runtime
+
+
+def device_logins(settings: Settings) -> DeviceLogins | None:
+    """Who makes devices' logins, None where the settings name no administrator of a broker."""
+    broker, reach, password = settings.broker, settings.device_broker, settings.mqtt_admin_password
+    if broker is None or reach is None or settings.mqtt_admin_user is None or password is None:
+        return None
+    login = Administrator(
+        broker.host,
+        broker.port,
+        settings.mqtt_admin_user,
+        password.get_secret_value(),
+        tls=broker.tls,
+        ca_file=settings.mqtt_ca_file,
+    )
+    ca_file = settings.device_ca_file
+    named = None if ca_file is None else Path(CA_NAME)
+    logins = DeviceLogins(login, Reach(reach.host, reach.port, reach.tls, named, settings.topic_root), ca_file)
+    if ca_file is not None and logins.certificate() is None:
+        log.warning("%s can't be read by this server: it can't show devices what they know the broker by.", ca_file)
+    return logins
 
 
 def _check_admin_password(settings: Settings) -> None:
@@ -398,8 +425,8 @@ def _end_child(child: subprocess.Popen[bytes] | None) -> None:
 
 def warn_without_effect(settings: Settings) -> None:
     """Say which settings somebody set in vain."""
-    for name in settings.without_effect():
-        log.warning("%s is set and has no effect yet in this version.", name)
+    for sentence in settings.without_effect():
+        log.warning("%s", sentence)
 
 
 @contextlib.contextmanager

@@ -32,11 +32,11 @@ from pydantic_settings import (
 #: Settings that CONTRACT promises and that no code reads yet. Naming one is allowed and answered with a warning.
 NOT_YET_IN_EFFECT = frozenset(
     {
-        "MQTT_ADMIN_USER",
-        "MQTT_ADMIN_PASSWORD",
         "BASE_PATH",
     }
 )
+#: What the embedded broker has no use for: it asks nobody for a login, and devices are on this machine.
+_OF_A_BROKER_ELSEWHERE = ("MQTT_ADMIN_USER", "MQTT_ADMIN_PASSWORD", "MQTT_DEVICE_URL", "MQTT_DEVICE_CA_FILE")
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -50,6 +50,7 @@ _DATABASE_SCHEMES = ("sqlite", "mysql+pymysql", "mariadb+pymysql")
 _HELP = {
     "DATABASE_URL": "allowed: sqlite:///data/monitor.db or mysql+pymysql://user:password@host/database",
     "MQTT_URL": "allowed: mqtt://[user:password@]host[:1883] or mqtts://[user:password@]host[:8883]",
+    "MQTT_DEVICE_URL": "allowed: mqtt://host[:1883] or mqtts://host[:8883]",
     "MQTT_SHARE_GROUP": "allowed: 1 to 64 characters without '/', '+' and '#', such as workers",
     "TOPIC_ROOT": "allowed: one or more levels without '#', such as iot or +/iot",
     "DISPLAY_TIMEZONE": "allowed: a name such as Europe/Berlin or UTC",
@@ -146,6 +147,12 @@ def _check_mqtt_url(secret: SecretStr | None) -> SecretStr | None:
     return secret
 
 
+def _check_device_url(url: str | None) -> str | None:
+    if url is not None and (parse_mqtt_url(url).username or parse_mqtt_url(url).password):
+        raise ValueError("must hold no login: each device has its own")
+    return url
+
+
 def _check_topic_root(root: str) -> str:
     levels = root.split("/")
     if not all(levels) or "#" in root or any("+" in level and level != "+" for level in levels) or levels[-1] == "+":
@@ -198,6 +205,14 @@ def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
     return networks
 
 
+def _is_missing(path: Path) -> bool:
+    """Whether there is no such file. One in a folder that is closed to us may be there: who needs it says that."""
+    try:
+        return not path.is_file()
+    except PermissionError:
+        return False
+
+
 def _empty_is_unset(value: object) -> object:
     return None if value == "" else value
 
@@ -236,6 +251,8 @@ class Settings(BaseSettings):
     mqtt_share_group: Annotated[OptionalText, AfterValidator(_check_share_group)] = None
     mqtt_admin_user: OptionalText = None
     mqtt_admin_password: OptionalSecret = None
+    mqtt_device_url: Annotated[OptionalText, AfterValidator(_check_device_url)] = None
+    mqtt_device_ca_file: OptionalPath = None
     topic_root: Annotated[str, AfterValidator(_check_topic_root)] = "iot"
 
     ingest: Literal["thread", "off"] = "thread"
@@ -282,9 +299,11 @@ class Settings(BaseSettings):
         """What is wrong with settings that are right each by itself, a line each."""
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             yield "MQTT_CERT_FILE and MQTT_KEY_FILE: set both or neither"
-        for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"):
+        if (self.mqtt_admin_user is None) != (self.mqtt_admin_password is None):
+            yield "MQTT_ADMIN_USER and MQTT_ADMIN_PASSWORD: set both or neither"
+        for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file", "mqtt_device_ca_file"):
             path: Path | None = getattr(self, name)
-            if path is not None and not path.is_file():
+            if path is not None and _is_missing(path):
                 yield f"{name.upper()}: there is no file {path}"
         if self.ingest == "off" and self.mqtt_url is None:
             yield "INGEST=off needs MQTT_URL: the workers that run elsewhere need a broker to share"
@@ -304,6 +323,22 @@ class Settings(BaseSettings):
         return parse_mqtt_url(self.mqtt_url.get_secret_value()) if self.mqtt_url else None
 
     @property
+    def device_broker(self) -> MqttAddress | None:
+        """Where devices reach the broker, without a login; None for the embedded one."""
+        here = self.broker
+        if here is None or self.mqtt_device_url is None:
+            return here and MqttAddress(here.host, here.port, here.tls)
+        return parse_mqtt_url(self.mqtt_device_url)
+
+    @property
+    def device_ca_file(self) -> Path | None:
+        """What devices know the broker by, None where they need no file: without TLS, or where everybody knows it."""
+        address = self.device_broker
+        if address is None or not address.tls:
+            return None
+        return self.mqtt_device_ca_file or (self.mqtt_ca_file if self.mqtt_device_url is None else None)
+
+    @property
     def demo_device_count(self) -> int:
         """Simulated devices to start: 3 beside the embedded broker, none beside a real one, unless it is set."""
         if self.demo_devices is not None:
@@ -311,8 +346,15 @@ class Settings(BaseSettings):
         return 3 if self.mqtt_url is None else 0
 
     def without_effect(self) -> list[str]:
-        """Names that somebody set and that this version does not act on, sorted."""
-        return sorted(name for name in NOT_YET_IN_EFFECT if name.lower() in self.model_fields_set)
+        """A sentence for each setting that somebody set in vain, sorted."""
+        vain = dict.fromkeys(NOT_YET_IN_EFFECT, "has no effect yet in this version.")
+        if self.mqtt_url is None:
+            why = "has no effect with the embedded broker, which asks nobody for a login. See docs/broker.md."
+            vain |= dict.fromkeys(_OF_A_BROKER_ELSEWHERE, why)
+        given = (
+            name for name in vain if getattr(self, name.lower()) is not None and name.lower() in self.model_fields_set
+        )
+        return [f"{name} is set and {vain[name]}" for name in sorted(given)]
 
 
 class _Secrets(TomlConfigSettingsSource):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api import (
     audit,
+    broker_logins,
     command_poll,
     commands,
     control,
@@ -34,6 +35,7 @@ for _room in (
     history,
     exports,
     http_readings,
+    broker_logins,
     devices,
     control,
     command_poll,

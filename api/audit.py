@@ -39,7 +39,7 @@ class AuditRecord(BaseModel):
     address: str
     action: str
     subject: str
-    result: Literal["ok", "failed", "refused"]
+    result: Literal["asked", "ok", "failed", "refused"]
     detail: str
     mac: str
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from api.auth import READER, Admin, who
+from api.auth import READER, Admin, Caller, who
+from api.broker_logins import BrokerLogin, end_login, new_login
 from api.current import TheRuntime, device_now, devices_now
 from api.problems import AWAY, FieldError, ProblemError
 from db import devices, places, removal
@@ -99,14 +101,21 @@ class NewDevice(Said):
     """A device that has not sent anything yet."""
 
     device: str = Field(max_length=200, description="What it calls itself in its topics; with a site: `site1/kitchen`")
+    login: bool = Field(
+        default=True, description="Make its login at the broker too, where this server makes logins; not for HTTP alone"
+    )
     actuators: list[Actuator] = Field(default=[], max_length=_MOST_AT_ONCE)
 
 
 class MadeDevice(Device):
-    """A new device, and the token by which it may report by HTTP, which is shown this once."""
+    """A new device, the token by which it may report by HTTP, and its login at the broker; both are shown this once.
+
+    `mqtt` is null where this server makes no logins, or none was asked for.
+    """
 
     token: str
     hint: str
+    mqtt: BrokerLogin | None
 
 
 class Change(Said):
@@ -164,11 +173,26 @@ def show_device(runtime: TheRuntime, device: str) -> Device:
     "/devices/",
     summary="Make a device",
     status_code=201,
-    responses={409: {"description": "There is one of that name"}, **AWAY},
+    responses={
+        409: {"description": "There is one of that name, or a login"},
+        503: {"description": "The database or the broker is away; nothing was made"},
+    },
 )
 def make_device(runtime: TheRuntime, caller: Admin, response: Response, new: NewDevice) -> MadeDevice:
-    """Before it has sent anything. Its token is shown in this answer alone; a device by MQTT needs none."""
+    """Before it has sent anything. Its token and its login at the broker are shown in this answer alone.
+
+    A device by MQTT needs no token, one by HTTP no login (`"login": false`). If the login can't be made, nothing is.
+    """
     _check(new.device, new.actuators, runtime)
+    with new_login(runtime, caller, new.device) if new.login else nullcontext() as login:
+        _found(lambda: write(runtime.engine, _maker(runtime, caller, new)))
+        made, token = runtime.doors.create_device_token(caller.actor(), new.device)
+        shown = _stored(runtime, new.device)
+    response.headers["Cache-Control"] = "no-store"
+    return MadeDevice(**shown, token=token, hint=made.hint, mqtt=login)
+
+
+def _maker(runtime: Runtime, caller: Caller, new: NewDevice) -> Callable[[Connection], None]:
     key, actor, now = runtime.doors.key("audit"), caller.actor(), now_ms()
 
     def make(connection: Connection) -> None:
@@ -176,10 +200,7 @@ def make_device(runtime: TheRuntime, caller: Admin, response: Response, new: New
         for actuator in new.actuators:
             places.add_actuator(connection, key, new.device, _about(actuator), by=actor, at=now)
 
-    _found(lambda: write(runtime.engine, make))
-    made, token = runtime.doors.create_device_token(actor, new.device)
-    response.headers["Cache-Control"] = "no-store"
-    return MadeDevice(**_stored(runtime, new.device), token=token, hint=made.hint)
+    return make
 
 
 @router.patch("/devices/{device:path}/", summary="Describe a device", responses=_NO_SUCH | AWAY)
@@ -202,13 +223,18 @@ def change_device(runtime: TheRuntime, caller: Admin, device: Name, change: Chan
 
 
 @router.delete(
-    "/devices/{device:path}/", summary="Delete a device with its data", status_code=202, responses=_NO_SUCH | AWAY
+    "/devices/{device:path}/",
+    summary="Delete a device with its data",
+    status_code=202,
+    responses=_NO_SUCH | {503: {"description": "The database or the broker is away"}},
 )
 def delete_device(runtime: TheRuntime, caller: Admin, device: Name) -> Deleting:
     """It is gone at once, with its token; its open commands fail. Its readings go in the background, and are counted.
 
-    A device that goes on sending is there again, with what it sends from then on.
+    Its login at the broker ends first: if that can't be done now, nothing is deleted (503). A device that goes on
+    sending all the same is there again, with what it sends from then on.
     """
+    end_login(runtime, caller, device)
     key, actor, now = runtime.doors.key("audit"), caller.actor(), now_ms()
 
     def remove(connection: Connection) -> None:

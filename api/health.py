@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from api.auth import OPEN, who
 from api.current import TheRuntime
 from api.problems import RETRY_AFTER_S
+from db.resends import ResendCounts
 from ingest.follower import SILENT_AFTER_MS
 from ingest.health import BrokerHealth, Counts, DatabaseHealth, DeadLetters, Health, Rates, ThreadHealth, WorkerHealth
 
@@ -34,6 +35,7 @@ class IngestAnswer(CountsAnswer):
 
     `mode` is INGEST. With `off` the counts are the sums of the workers elsewhere, each of which stands in `workers`.
     `keeper`: whether the worker in this process, or that listed one, takes presence and states and does the upkeep.
+    `resends`: messages that never arrived and that devices are asked to send again, and what became of them lately.
     """
 
     mode: Literal["thread", "off"]
@@ -44,6 +46,7 @@ class IngestAnswer(CountsAnswer):
     threads: list[ThreadHealth]
     workers: list[WorkerHealth]
     dead_letters: DeadLetters
+    resends: ResendCounts
 
 
 class HealthAnswer(BaseModel):
@@ -100,6 +103,7 @@ def _ingest(health: Health) -> IngestAnswer:
         threads=list(health.threads),
         workers=list(health.workers),
         dead_letters=health.dead_letters,
+        resends=health.resends,
     )
 
 

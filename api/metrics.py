@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -67,6 +68,7 @@ class _Worker(Collector):
         removed = CounterMetricFamily(f"{_PREFIX}_dead_letters_removed", "Had to leave for newer ones.")
         removed.add_metric([], health.dead_letters.removed)
         yield removed
+        yield _resends(health)
         if self._sizes is not None:  # the first scrape has it looked for, and does not wait
             yield from _storage(self._sizes)
 
@@ -105,6 +107,17 @@ def _devices(board: Snapshot) -> Metric:
         counts[states[device.online_now]] += 1
     family = GaugeMetricFamily(f"{_PREFIX}_devices", "By what their status says; unknown never told.", labels=["state"])
     for state, count in counts.items():
+        family.add_metric([state], count)
+    return family
+
+
+def _resends(health: Health) -> Metric:
+    family = GaugeMetricFamily(
+        f"{_PREFIX}_resends",
+        "Messages that never arrived, of the last 30 days, by what came of asking.",
+        labels=["state"],
+    )
+    for state, count in asdict(health.resends).items():
         family.add_metric([state], count)
     return family
 

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from broker.logins import BadName, LoginError, LoginExists, NoLogin
 from db.doors import BadField, Conflict, DoorsError, NotAllowed, SlowDown, WrongLogin
 from db.engine import DatabaseAway
 from db.history import DamagedChunk
@@ -95,10 +96,25 @@ def from_doors(error: DoorsError) -> ProblemError:
             return ProblemError(404, detail)
 
 
+def from_logins(error: LoginError) -> ProblemError:
+    """What became of a login at the broker, in its own words. 503: the broker is away, or did not do it."""
+    detail = str(error)
+    match error:
+        case BadName():
+            return ProblemError(422, detail, [FieldError(field="device", detail=detail)])
+        case LoginExists():
+            return ProblemError(409, detail)
+        case NoLogin():
+            return ProblemError(404, detail)
+        case _:
+            return ProblemError(503, detail)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of this application as a problem."""
     app.add_exception_handler(ProblemError, _refused)
     app.add_exception_handler(DoorsError, _kept_shut)
+    app.add_exception_handler(LoginError, _no_login)
     app.add_exception_handler(DatabaseAway, _database_away)
     app.add_exception_handler(DamagedChunk, _damaged)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -143,6 +159,11 @@ def _refused(_request: Request, error: Exception) -> Response:
 def _kept_shut(request: Request, error: Exception) -> Response:
     assert isinstance(error, DoorsError)  # noqa: S101 - it is registered for this class
     return _refused(request, from_doors(error))
+
+
+def _no_login(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LoginError)  # noqa: S101 - it is registered for this class
+    return _refused(request, from_logins(error))
 
 
 def _database_away(request: Request, error: Exception) -> Response:

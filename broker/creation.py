@@ -52,7 +52,7 @@ def create(directory: BrokerDirectory, wanted: BrokerSettings) -> bool:
         authority.make_server(certified_hosts(wanted))
     if not directory.dynamic_security.exists() or not directory.server_env.exists():
         _make_accounts(directory, wanted)
-    elif before is not None and before.port != wanted.port:
+    else:
         _write_server_env(directory, wanted, *passwords(directory))
     write_public(directory.settings, json.dumps(asdict(wanted), indent=2) + "\n")
     write_configuration(directory)
@@ -134,10 +134,15 @@ def _make_accounts(directory: BrokerDirectory, settings: BrokerSettings) -> None
 
 def _write_server_env(directory: BrokerDirectory, settings: BrokerSettings, server: str, admin: str) -> None:
     root = "" if settings.root == "iot" else f"TOPIC_ROOT={settings.root}\n"
-    write_private(
-        directory.server_env,
+    host = f"[{settings.hosts[0]}]" if ":" in settings.hosts[0] else settings.hosts[0]
+    text = (
         "# The server's logins at its broker: for its .env, or EnvironmentFile= of a systemd unit.\n"
         f"MQTT_URL=mqtt://{access.SERVER}:{quote(server, safe='')}@127.0.0.1:{settings.port}\n"
         f"MQTT_ADMIN_USER={access.ADMINISTRATOR}\n"
-        f"MQTT_ADMIN_PASSWORD={admin}\n{root}",
+        f"MQTT_ADMIN_PASSWORD={admin}\n"
+        "# What it tells devices: where the broker is, and what they know it by.\n"
+        f"MQTT_DEVICE_URL=mqtts://{host}:{settings.tls_port}\n"
+        f"MQTT_DEVICE_CA_FILE={Authority(directory.absolute().certificates).certificate}\n{root}"
     )
+    if not directory.server_env.exists() or directory.server_env.read_text(encoding="utf-8") != text:
+        write_private(directory.server_env, text)

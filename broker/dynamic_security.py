@@ -37,7 +37,11 @@ class AdministrationError(Exception):
 
 
 class AdministrationAway(AdministrationError):  # it says what happened
-    """There is no broker, or none that answers."""
+    """There is no broker, or none that answers. `begun`: it was told what to do, and may have done it."""
+
+    def __init__(self, message: str, *, begun: bool = False) -> None:
+        super().__init__(message)
+        self.begun = begun
 
 
 class Refused(AdministrationError):  # it says what happened
@@ -66,15 +70,16 @@ def ask(administrator: Administrator, commands: Sequence[Command]) -> list[dict[
 
     It stops at none: what follows a refused one is done. Raises AdministrationAway, or Refused for the first refused.
     """
-    answers = _exchange(administrator, json.dumps({"commands": list(commands)}))
+    changes = any(not str(command["command"]).startswith(("get", "list")) for command in commands)
+    answers = _exchange(administrator, json.dumps({"commands": list(commands)}), changes=changes)
     for answer in answers:
         if "error" in answer:
             raise Refused(str(answer.get("command", "it")), str(answer["error"]))
     return [answer.get("data", {}) for answer in answers]
 
 
-def _exchange(administrator: Administrator, question: str) -> list[dict[str, Any]]:
-    conversation = _Conversation(administrator, question)
+def _exchange(administrator: Administrator, question: str, *, changes: bool) -> list[dict[str, Any]]:
+    conversation = _Conversation(administrator, question, changes=changes)
     try:
         return conversation.run()
     finally:
@@ -84,11 +89,13 @@ def _exchange(administrator: Administrator, question: str) -> list[dict[str, Any
 class _Conversation:
     """One connection, one question, its answer. All in the calling thread."""
 
-    def __init__(self, administrator: Administrator, question: str) -> None:
+    def __init__(self, administrator: Administrator, question: str, *, changes: bool) -> None:
         self._to = administrator
         self._question = question
+        self._changes = changes
         self._answer: list[dict[str, Any]] | None = None
         self._failed = ""
+        self._asked = False
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id="", protocol=MQTTProtocolVersion.MQTTv5)
         client.username_pw_set(administrator.username, administrator.password)
         if administrator.tls:
@@ -103,21 +110,28 @@ class _Conversation:
         where = f"{self._to.host}:{self._to.port}"
         deadline = time.monotonic() + self._to.timeout_s
         try:
-            self._client.connect(self._to.host, self._to.port)
+            # The keep-alive is also how long paho waits for TLS.
+            self._client.connect(self._to.host, self._to.port, keepalive=max(1, round(self._to.timeout_s)))
         except OSError as error:
-            raise AdministrationAway(f"no broker answers at {where}: {error}") from error
+            raise AdministrationAway(f"no broker answers at {where}: {error.strerror or error}") from error
         while not self._ended():
             code = self._client.loop(_LOOK_S)
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not self._ended():
-                raise AdministrationAway(f"the broker at {where} ended the connection ({paho.error_string(code)})")
+                gone = f"the broker at {where} ended the connection ({paho.error_string(code)})"
+                raise AdministrationAway(gone, begun=self._asked and self._changes)
             if time.monotonic() > deadline:
-                raise AdministrationAway(
-                    f"the broker at {where} took the login and did not answer within {self._to.timeout_s:g} s. Has it "
-                    "the dynamic security plugin?"
-                )
+                raise AdministrationAway(self._too_slow(where), begun=self._asked and self._changes)
         if self._answer is None:
             raise AdministrationError(self._failed)
         return self._answer
+
+    def _too_slow(self, where: str) -> str:
+        if not self._asked:
+            return f"the broker at {where} did not answer within {self._to.timeout_s:g} s"
+        return (
+            f"the broker at {where} took the login and did not answer within {self._to.timeout_s:g} s. Has it "
+            "the dynamic security plugin?"
+        )
 
     def _ended(self) -> bool:
         return self._answer is not None or bool(self._failed)
@@ -137,6 +151,7 @@ class _Conversation:
         if reasons[0].is_failure:
             self._failed = f"{self._to.username} may not change the broker's accounts ({reasons[0]})"
             return
+        self._asked = True
         client.publish(_TOPIC, self._question, 1)
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:

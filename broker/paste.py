@@ -27,17 +27,18 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A text to copy, and what it is for."""
+    """A text to copy, and what it is for. `is_plain`: for what speaks no TLS."""
 
     title: str
     text: str
+    is_plain: bool = False
 
 
 def snippets(reach: Reach, credentials: Credentials) -> tuple[Snippet, ...]:
     """For a terminal, our boards, ESPHome, and whatever takes an address. `credentials` have a password."""
     return (
         Snippet("Send a reading", publish_line(reach, credentials)),
-        Snippet("config.json of an ESP8266 of ours", board_config(reach, credentials)),
+        Snippet("config.json of an ESP8266 of ours", board_config(reach, credentials), is_plain=True),
         Snippet("ESPHome", esphome(reach, credentials)),
         Snippet("Address", address(reach, credentials)),
     )

@@ -57,13 +57,14 @@ def add(
     AccountExists, dynamic_security.AdministrationError.
     """
     allowed = access.of_device(name, root) if kind == "device" else access.of_site(name, root)
-    there = _find(administrator, name)
+    there = find(administrator, name)
     if there is not None and not there.revoked:
         raise AccountExists(
             f"There is an account {name} already. Give it another password (rotate) or revoke it first."
         )
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
-    ask(administrator, [*_without(administrator, name, allowed), *_made(name, allowed, password)])
+    before = _without(administrator, name, allowed, ours=there is not None)
+    ask(administrator, [*before, *_made(name, allowed, password)])
     return Credentials(name, None if certificate else password, name)
 
 
@@ -95,7 +96,7 @@ def forget(administrator: Administrator, name: str) -> None:
 
     A certificate of that name is let in again then, and may do nothing. Raises dynamic_security.AdministrationError.
     """
-    there = _find(administrator, name)
+    there = find(administrator, name)
     if there is not None:
         role = f"{there.kind} {name}"
         ask(administrator, [_about("deleteClient", name), {"command": "deleteRole", "rolename": role}])
@@ -108,6 +109,17 @@ def accounts(administrator: Administrator) -> tuple[Account, ...]:
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.name))
 
 
+def find(administrator: Administrator, name: str) -> Account | None:
+    """The account of this name, None where there is none of ours. Raises dynamic_security.AdministrationError."""
+    try:
+        (answer,) = ask(administrator, [_about("getClient", name)])
+    except Refused as refused:
+        if refused.reason == "Client not found":
+            return None
+        raise
+    return _account(answer["client"])
+
+
 def _made(name: str, allowed: Access, password: str) -> list[Command]:
     role = allowed.role(name)
     return [
@@ -117,11 +129,16 @@ def _made(name: str, allowed: Access, password: str) -> list[Command]:
     ]
 
 
-def _without(administrator: Administrator, name: str, allowed: Access) -> list[Command]:
-    """What takes away what is left of a revoked account, or of one that was half made when something failed."""
+def _without(administrator: Administrator, name: str, allowed: Access, *, ours: bool) -> list[Command]:
+    """What takes away what is left of a revoked account, or of one that was half made when something failed.
+
+    Raises AccountExists for a client that is not `ours`: it may be the administrator.
+    """
     clients, roles = ask(administrator, [{"command": "listClients"}, {"command": "listRoles"}])
     commands = []
     if name in clients["clients"]:
+        if not ours:
+            raise AccountExists(f"There is an account {name} already, which another tool made. Choose another name.")
         commands.append(_about("deleteClient", name))
     commands += [
         {"command": "deleteRole", "rolename": role}
@@ -135,20 +152,10 @@ def _about(command: str, name: str, **more: Any) -> Command:
 
 
 def _get(administrator: Administrator, name: str) -> Account:
-    account = _find(administrator, name)
+    account = find(administrator, name)
     if account is None:
         raise NoSuchAccount(f"There is no account {name[:80]} at the broker.")
     return account
-
-
-def _find(administrator: Administrator, name: str) -> Account | None:
-    try:
-        (answer,) = ask(administrator, [_about("getClient", name)])
-    except Refused as refused:
-        if refused.reason == "Client not found":
-            return None
-        raise
-    return _account(answer["client"])
 
 
 def _account(client: dict[str, Any]) -> Account | None:

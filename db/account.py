@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, select, tuple_, union_all
 
 from db.engine import RefusedRows
 from db.schema import account, batches, devices, seen
@@ -128,7 +128,8 @@ def fold(connection: Connection, worker: str, token: str | None) -> int:
     columns = (batches.c.token, batches.c.number, batches.c.committed_at, batches.c.seen)
     query = select(*columns, *(batches.c[f.name] for f in fields(Tally))).where(mine)
     if newest is not None:
-        query = query.where(or_(batches.c.token != token, batches.c.number != newest))
+        # Not "another number": a locking read sees what was committed since, and a newer row than the newest is newest.
+        query = query.where(or_(batches.c.token != token, batches.c.number < newest))
     # Locked: the worker itself and the keeper may both be folding, and each row counts once.
     rows = connection.execute(
         query.order_by(batches.c.token, batches.c.number).limit(_ROWS_AT_ONCE).with_for_update()
@@ -280,6 +281,42 @@ def gaps(seen_by_start: Mapping[Start, Sequence[Interval]]) -> list[Missing]:
         for (_, last, _, last_at), (first, _, seen_at, _) in pairwise(intervals)
     ]
     return sorted(found, key=lambda gap: -gap.noticed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RecentStart:
+    """A start of a device of which an interval of seen numbers is new: its first one, or one behind a gap.
+
+    `begun_at`: UTC ms of its first batch, None where that was before.
+    """
+
+    device_id: int
+    boot: str
+    begun_at: int | None
+    has_gap: bool
+
+
+def recent_starts(connection: Connection, since: int) -> list[RecentStart]:
+    """Starts with an interval that was first seen at `since` (UTC ms) or later, from folded rows alone."""
+    before = seen.alias()
+    behind = exists().where(
+        before.c.device_id == seen.c.device_id, before.c.boot == seen.c.boot, before.c.first < seen.c.first
+    )
+    query = select(seen.c.device_id, seen.c.boot, seen.c.seen_at, behind).where(seen.c.seen_at >= since)
+    found: dict[tuple[int, str], RecentStart] = {}
+    for device_id, boot, seen_at, has_gap in connection.execute(query):
+        known = found.get((device_id, boot), RecentStart(device_id, boot, None, has_gap=False))
+        begun_at = known.begun_at if has_gap else seen_at
+        found[device_id, boot] = RecentStart(device_id, boot, begun_at, has_gap=known.has_gap or bool(has_gap))
+    return list(found.values())
+
+
+def intervals(connection: Connection, starts: Iterable[tuple[int, str]]) -> dict[tuple[int, str], list[Interval]]:
+    """Seen numbers of these (device id, boot), sorted, from folded rows alone."""
+    found: dict[tuple[int, str], list[Interval]] = {}
+    for some in in_chunks(sorted(starts), 500):
+        found |= _folded(connection, tuple_(seen.c.device_id, seen.c.boot).in_(some))
+    return found
 
 
 def _folded(

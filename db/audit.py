@@ -19,7 +19,8 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from db.rights import storable
 from db.schema import audit_head, audit_log
 
-Result = Literal["ok", "failed", "refused"]
+#: `asked`: of somebody outside the database; what came of it is an entry of its own, or else is not known.
+Result = Literal["asked", "ok", "failed", "refused"]
 #: The action of an entry that begins a new chain, because the key is another.
 BEGIN: Final = "audit.begin"
 _LONGEST_TEXT: Final = 1000

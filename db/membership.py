@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from db import audit, passwords, throttle, users
 from db.audit import Recorded, Result, Verdict
-from db.engine import Connection, DatabaseAway, RefusedRows, snapshot
+from db.engine import Connection, DatabaseAway, DatabaseError, RefusedRows, snapshot
 from db.logins import Logins
 from db.rights import ROLES, Actor, BadField, Conflict, NotAllowed, Origin, Role, Unknown, storable
 from db.users import User
+
+log = logging.getLogger(__name__)
 
 _FIRST: Final = "admin"
 _START: Final = Origin("local")
@@ -159,6 +162,26 @@ class Membership(Logins):
     def record(self, actor: Actor, action: str, subject: str, result: Result = "ok", detail: str = "") -> None:
         """Write to the audit log what is not in the doors' own hands. Raises DatabaseAway."""
         self._record_alone(self._entry(actor.name, actor.origin, action, subject, result, detail))
+
+    def note(self, actor: Actor, action: str, subject: str, result: Result, detail: str = "") -> None:
+        """Write to the audit log what was asked of somebody outside the database, and then what came of it.
+
+        Raises DatabaseAway if it can't be written that it was `asked`: then nothing is to be asked. What came of it
+        can't be undone any more; where that can't be written, the server's own log says it.
+        """
+        try:
+            self.record(actor, action, subject, result, detail)
+        except DatabaseError as error:
+            if result == "asked":
+                raise
+            # Quoted: a device's name may hold what a terminal would obey.
+            log.warning(
+                "%s of %a was asked for, and then %s: the audit log lacks that (%a)",
+                action,
+                subject,
+                result,
+                str(error),
+            )
 
     def verify_audit(self, head: str | None = None) -> Verdict:
         """Go through the whole audit log; `head`: a mac that was noted before. Raises DatabaseAway."""

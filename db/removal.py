@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from db import account, audit, commands, device_tokens
+from db import account, audit, commands, device_tokens, resends
 from db import devices as device_rows
 from db.audit import Entry
 from db.engine import Engine, reading
@@ -148,6 +148,7 @@ def _finish(connection: Connection, removal: Removal) -> None:
     mine = receipts.c.device_id == removal.device_id
     connection.execute(delete(receipts).where(mine, receipts.c.received_at <= old))
     connection.execute(delete(seen).where(seen.c.device_id == removal.device_id, seen.c.last_at <= old))
+    resends.forget(connection, removal.device_id)
     here = connection.scalar(select(func.count()).where(devices.c.id == removal.device_id, device_rows.THERE))
     if not here:  # a retained message, which is no sign of life, may have brought one back
         device_rows.forget_actuators(connection, removal.device_id)

@@ -354,7 +354,39 @@ seen = Table(
     Column("last", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False, comment="UTC ms of the oldest batch in it"),
     Column("last_at", BigInteger, nullable=False, comment="UTC ms of the batch that brought its last number"),
+    Index(None, "seen_at"),
     **_CLUSTERED,
+)
+
+resends = Table(
+    "resends",
+    metadata,
+    Column("device_id", Integer, primary_key=True, autoincrement=False),
+    Column("boot", Name(64), primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("noticed_at", BigInteger, nullable=False, comment="UTC ms of the batch that brought the number after it"),
+    Column("tries", Integer, nullable=False, comment="how often it was asked for"),
+    Column("asked_at", BigInteger, comment="UTC ms when it was last"),
+    Column(
+        "next_at", BigInteger, comment="UTC ms from when on to ask for it; null: another one is in turn, or it ended"
+    ),
+    Column("outcome", String(16), comment="repaired, gone or unanswered; null: it is waited for"),
+    Column("ended_at", BigInteger),
+    Index(None, "next_at"),
+    **_CLUSTERED,
+)
+
+resend_gone = Table(
+    "resend_gone",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("device_id", Integer, nullable=False),
+    Column("boot", Name(64), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="UTC ms when the device said that it has these no longer"),
+    **_TABLE,
 )
 
 users = Table(

@@ -41,8 +41,8 @@ def work() -> None:
     begin_logging(settings.log_level)
     engine = database.create(settings.database)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    for name in settings.without_effect():
-        log.warning("%s is set and has no effect yet in this version.", name)
+    for sentence in settings.without_effect():
+        log.warning("%s", sentence)
     vitals = Vitals(str(address), mask_password(settings.database), embedded=False)
     board = Board(Snapshot(now_ms(), 0, {}))
     service = make_service(settings, engine, address, board, vitals, _audit_key(settings))

@@ -1,4 +1,4 @@
-"""The account against the tables: what adds up, what never reached us, who is silent.
+"""The account against the tables: what adds up, what never reached us, what is asked for again, who is silent.
 
 `read` takes everything from one snapshot of the database, so that it is exact while workers run; the rest is pure.
 """
@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
-from db import account, chunks, dead_letters, devices, history, readings, workers
+from db import account, chunks, dead_letters, devices, history, readings, resends, workers
 from db.account import Interval, Missing, Start, Tally
 from db.devices import Device
 from db.engine import Connection, Engine, snapshot
 from db.readings import LatestReading
+from db.resends import Named
 from db.sealing import MOVES
 from ingest import day_counts, published
 from ingest.day_counts import NO_DAYS, DayComparison, DayCounts
@@ -65,6 +66,8 @@ class Audit:
     sealed: int = 0
     imported: int = 0
     removed: int = 0
+    #: What devices were asked to send again, or will be, those noticed last first.
+    resends: Sequence[Named] = ()
     #: Readings a device and UTC day, and what differs from another server's.
     days: DayCounts = NO_DAYS
     by_day: DayComparison | None = None
@@ -143,6 +146,7 @@ def read(
             None if sent is None else _compare(connection, sent, seen),
             chunks.count(connection),
             *account.imported_and_removed(connection),
+            resends.newest(connection),
             days,
             None if there is None else day_counts.compare(there, days, site),
         )

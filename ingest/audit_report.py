@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from db.account import Missing
+from db.resends import Named, Resend
 from db.terminal import clock, shown
 from ingest import day_counts
 from ingest.audit import Audit, Silent
@@ -45,6 +47,7 @@ def document(audit: Audit) -> dict[str, Any]:
             }
             for gap in audit.missing
         ],
+        "resends": [_resend(one) for one in audit.resends],
         "silent": [asdict(one) for one in audit.silent],
         "published": None if audit.published is None else _published(audit.published),
         "days": day_counts.document(audit.days),
@@ -58,6 +61,22 @@ def _by_day(found: DayComparison) -> dict[str, Any]:
         "end": found.end.isoformat(),
         "compared": found.compared,
         "differences": [{**asdict(one), "day": one.day.isoformat()} for one in found.differences],
+    }
+
+
+def _resend(named: Named) -> dict[str, Any]:
+    one = named.range
+    return {
+        "device": named.device,
+        "boot": one.boot,
+        "first": one.first,
+        "last": one.last,
+        "count": one.count,
+        "state": one.outcome or "waiting",
+        "tries": one.tries,
+        "asked_at": one.asked_at,
+        "next_at": one.next_at,
+        "ended_at": one.ended_at,
     }
 
 
@@ -79,7 +98,12 @@ def _published(found: Comparison) -> dict[str, Any]:
 
 def text(audit: Audit) -> str:
     """For a person at a terminal."""
-    parts = [_account_text(audit), _missing_text(audit.missing), _silent_text(audit.silent, audit.at)]
+    parts = [
+        _account_text(audit),
+        _missing_text(audit.missing),
+        *([_resends_text(audit.resends)] if audit.resends else []),
+        _silent_text(audit.silent, audit.at),
+    ]
     if audit.published is not None:
         parts.append(_published_text(audit.published))
     if audit.by_day is not None:
@@ -123,7 +147,7 @@ def _missing_text(missing: Sequence[Missing]) -> str:
         (
             shown(gap.device),
             _boot(gap.boot),
-            str(gap.first) if gap.count == 1 else f"{gap.first}..{gap.last}",
+            _numbers(gap),
             f"{gap.count:,}",
             clock(gap.before_at),
             clock(gap.noticed_at),
@@ -133,6 +157,41 @@ def _missing_text(missing: Sequence[Missing]) -> str:
     head = f"Missing: {count:,} {'message' if count == 1 else 'messages'}. The device sent it, it never reached us."
     columns = ("device", "boot", "numbers", "count", "sent after", "sent before")
     return "\n".join([head, *_table(columns, rows), *_rest(missing)])
+
+
+def _numbers(of: Missing | Resend) -> str:
+    return str(of.first) if of.count == 1 else f"{of.first}..{of.last}"
+
+
+def _resends_text(found: Sequence[Named]) -> str:
+    """What devices were asked to send again."""
+    sums = Counter[str]()
+    for one in found:
+        sums[one.range.outcome or "waiting"] += one.range.count
+    counts = ", ".join(f"{sums[state]:,} {state}" for state in ("repaired", "waiting", "gone", "unanswered"))
+    rows = [
+        (
+            shown(one.device),
+            _boot(one.range.boot),
+            _numbers(one.range),
+            f"{one.range.count:,}",
+            one.range.outcome or "waiting",
+            str(one.range.tries),
+            "" if one.range.asked_at is None else clock(one.range.asked_at),
+            _then(one.range),
+        )
+        for one in found[:_LINES]
+    ]
+    columns = ("device", "boot", "numbers", "count", "state", "asked", "last", "")
+    return "\n".join([f"Asked for again, of the last 30 days: {counts}.", *_table(columns, rows), *_rest(found)])
+
+
+def _then(one: Resend) -> str:
+    if one.outcome is not None:
+        return "" if one.ended_at is None else f"ended {clock(one.ended_at)}"
+    return (
+        "" if one.next_at is None else f"again from {clock(one.next_at)}" if one.tries else f"from {clock(one.next_at)}"
+    )
 
 
 def _boot(boot: str) -> str:
@@ -208,7 +267,7 @@ def _verdict(audit: Audit) -> str:
     if audit.missing:
         why.append(
             "Some of what devices sent never reached us. The usual cause is a broker that dropped it, or lost it when "
-            "it died: docs/reliability.md says which of its settings to look at."
+            "it died: docs/reliability.md says which of its settings to look at. What devices still have is asked for."
         )
     if audit.published is not None and not audit.published.agrees:
         why.append("What was published is not what is stored: see the lines above, and the dead letters.")

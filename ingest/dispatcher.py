@@ -5,6 +5,8 @@ and in this order, so that a `kill -9` at any step loses nothing: that a command
 that it is published, once the broker has acknowledged it. What was noted to go out and never acknowledged goes out
 again with the same id, which a device that remembers ids applies once. Reports of devices end commands where they are
 stored (`db.command_reports`).
+
+Beside commands it asks devices to send again what never arrived (`ingest.asking`).
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ from db import command_reports, commands, dispatching
 from db.dispatching import Waiting
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, is_deadlock, reading, writing
 from db.leases import LeaseLost
+from ingest import asking
+from ingest.asking import Asking
 from ingest.board_watch import BoardWatch
 from ingest.command_sender import Answer, CommandSender
 from ingest.connection import BrokerAway
 from ingest.dialects import topics
 from ingest.keeper import Keeper
 from ingest.patience import Backoff
+from ingest.resend_plan import ResendSettings
 from ingest.settling import Settler
 from ingest.snapshot import Board
 from ingest.vitals import Vitals, now_ms
@@ -58,6 +63,7 @@ class DispatcherSettings:
     #: A broker that has not acknowledged by then is asked on a new connection.
     acknowledge_s: float = 5.0
     rest_s: float = 1.0
+    resends: ResendSettings = field(default_factory=ResendSettings)
 
 
 class Dispatcher:
@@ -89,6 +95,7 @@ class Dispatcher:
         #: Whether something was written since the last look, which then is made at once.
         self._wrote = False
         self._settler = Settler(settings.audit_key)
+        self._asking = Asking(settings.resends, settings.topic_root)
 
     def nudge(self) -> None:
         """Look at the table at once: a command was written, or a report stored. From any thread."""
@@ -135,6 +142,7 @@ class Dispatcher:
             try:
                 self._connect_if_due()
                 self._dispatch()
+                self._ask_again()
             except BrokerAway as away:
                 self._broker_lost(away)
             self._end()
@@ -262,8 +270,26 @@ class Dispatcher:
                 self._flying[one.id] = time.monotonic()
         self._look = self._look or len(may) < len(batch)
 
-    def _take(self, answers: Sequence[Answer]) -> None:
+    def _ask_again(self) -> None:
+        """Ask devices for what never arrived, where no command waits for room. Raises as `_dispatch` does."""
+        if not self._asking.is_time() or not self._sender.connected or self._outgoing:
+            return
+        now = now_ms()
+        with reading(self._engine) as connection:
+            chosen = self._asking.choose(connection, self._board.current, self._vitals.broker, now)
+        chosen = chosen[: self._sender.room]
+        if not chosen:
+            return
+        with self._as_keeper() as connection:
+            chosen = self._asking.note(connection, chosen, now)
+        for one in chosen:  # what the broker does not get is asked for the next time
+            log.info("Asking %s for numbers %d to %d again.", one.device, one.range.first, one.range.last)
+            expires_in_s = self._asking.expires_in_s(one.range)
+            self._sender.send(asking.REQUEST, self._asking.topic(one.device), asking.payload(one.range), expires_in_s)
+
+    def _take(self, answers: list[Answer]) -> None:
         """The broker's answers. Raises DatabaseAway, LeaseLost: what it acknowledged goes out once more then."""
+        answers = self._asking.without(answers)
         if not answers:
             return
         now = now_ms()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from db import account, dead_letters, devices, leases, migrations, readings, states, workers
+from db import account, dead_letters, devices, leases, migrations, readings, resends, states, workers
 from db.engine import Connection, DatabaseAway, Engine, facts, reading, writing
 from ingest import restore
 from ingest.board_watch import BoardWatch
@@ -92,6 +92,7 @@ class Follower:
             self._vitals.threads,
             self._workers,
             self._vitals.dead_letters,
+            resends=self._vitals.resends,
         )
 
     def _run(self) -> None:
@@ -211,6 +212,7 @@ class Follower:
         self._judge_broker()
         if time.monotonic() >= self._letters_at:
             self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
+            self._vitals.resends_counted(resends.counts(connection))
             self._letters_at = time.monotonic() + self._settings.letters_s
         return [*self._abouts(connection), *self._statuses(connection), *self._states(connection)]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from db.resends import ResendCounts
 
 #: `connected`: works. `connecting`: trying, with the reason in `problem`. `stopped`: we ended it ourselves.
 State = Literal["connecting", "connected", "stopped"]
@@ -147,7 +149,8 @@ class DeadLetters:
 class Health:
     """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`).
 
-    `keeper`: whether the worker in this process is the keeper; with `off` there is none.
+    `keeper`: whether the worker in this process is the keeper; with `off` there is none. `resends`: messages that never
+    arrived and are asked for again, as counted within the last minute.
     """
 
     mode: Literal["thread", "off"]
@@ -160,6 +163,7 @@ class Health:
     workers: tuple[WorkerHealth, ...] = ()
     dead_letters: DeadLetters = DeadLetters()
     keeper: bool = False
+    resends: ResendCounts = field(default_factory=ResendCounts)
 
     @property
     def can_store(self) -> bool:

@@ -139,7 +139,8 @@ class Service:
 
     def _make_dispatcher(self, sender: CommandSender) -> Dispatcher:
         settings = self._settings
-        how = DispatcherSettings(settings.topic_root, settings.audit_key, settings.backoff)
+        resends = settings.upkeep.resends
+        how = DispatcherSettings(settings.topic_root, settings.audit_key, settings.backoff, resends=resends)
         return Dispatcher(self._engine, sender, how, self._keeper, self._board, self._vitals)
 
     def start(self) -> None:
@@ -197,6 +198,7 @@ class Service:
             self._vitals.threads,
             keeper=self._keeper.holds,
             dead_letters=self._vitals.dead_letters,
+            resends=self._vitals.resends,
         )
 
     def _ledgers(self) -> list[Ledger]:

@@ -1,5 +1,6 @@
 """Keeps house: a sign of life every two seconds, and what was asked to be deleted removed; every minute the account
-folded, old receipts, letters and commands removed, days that are over sealed.
+folded, what never arrived noted to be asked for again, old receipts, letters and commands removed, days that are over
+sealed.
 
 The sign of life and the folding of its own batches are every worker's; the rest is the keeper's, for all.
 """
@@ -14,13 +15,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from db import account, dead_letters, ended_commands, receipts, removal, sealing, states, workers
+from db import account, dead_letters, ended_commands, receipts, removal, resends, sealing, states, workers
 from db.engine import Connection, DatabaseAway, DatabaseError, Engine, reading, writing
 from db.leases import LeaseLost
 from db.packing import DAY_MS
 from db.workers import Heartbeat
 from ingest.archive import Archive, HistorySettings
 from ingest.keeper import SUFFIX, Keeper
+from ingest.resend_plan import ResendSettings
+from ingest.resend_upkeep import ResendUpkeep
 from ingest.vitals import Vitals, now_ms
 
 log = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class UpkeepSettings:
     #: A worker that was not heard of for this long is dead, and what it left in the account is folded for it.
     dead_after_s: float = 3600.0
     history: HistorySettings = field(default_factory=HistorySettings)
+    resends: ResendSettings = field(default_factory=ResendSettings)
 
 
 class Upkeep:
@@ -66,6 +70,7 @@ class Upkeep:
         self._heartbeat = heartbeat
         self._keeper = keeper
         self._archive = Archive(engine, self._as_keeper, settings.history, keeper.worker)
+        self._resends = ResendUpkeep(engine, self._as_keeper, settings.resends)
         self._stop = threading.Event()
 
     def run(self, ready: threading.Event, stop: threading.Event) -> None:
@@ -110,6 +115,7 @@ class Upkeep:
                 self._keeper.lost()
         with reading(self._engine) as connection:
             self._vitals.dead_letters_counted(dead_letters.count(connection), account.letters_removed(connection))
+            self._vitals.resends_counted(resends.counts(connection))
         return folded
 
     def put_away(self) -> bool:
@@ -179,7 +185,10 @@ class Upkeep:
         self._trim_dead_letters()
         with reading(self._engine) as connection:
             silent = workers.silent(connection, round(self._settings.dead_after_s * 1000))
-        return all(self._fold(name, None, self._as_keeper, until) for name in silent)
+        folded = all(self._fold(name, None, self._as_keeper, until) for name in silent)
+        if folded:  # else a number may seem to be missing that is here
+            self._resends.work(now_ms())
+        return folded
 
     def _prune_control(self) -> None:
         now, raw_days = now_ms(), self._settings.history.raw_days

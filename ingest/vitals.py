@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from db.engine import DatabaseFacts
+from db.resends import ResendCounts
 from ingest.health import BrokerHealth, DatabaseHealth, DeadLetters, ProtocolVersion, ThreadHealth
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Vitals:
         self._database = DatabaseHealth("connecting", now, database_address)
         self._threads: dict[str, ThreadHealth] = {}
         self._dead_letters = DeadLetters()
+        self._resends = ResendCounts()
         self._broker_outage, self._database_outage = _Outage(), _Outage()
         self._hindrances: dict[str, _Outage] = {}
         self._well_since: dict[str, int] = {}
@@ -86,6 +88,15 @@ class Vitals:
     def dead_letters_counted(self, kept: int, removed: int) -> None:
         """So many are kept, so many ever had to leave."""
         self._dead_letters = DeadLetters(kept, removed)
+
+    @property
+    def resends(self) -> ResendCounts:
+        """What is asked for again, as it was counted last."""
+        return self._resends
+
+    def resends_counted(self, counts: ResendCounts) -> None:
+        """So many messages are waited for, came, are gone, and were asked for in vain."""
+        self._resends = counts
 
     def broker_connected(self, window: int | None, protocol: ProtocolVersion | None = None) -> None:
         """We are subscribed. `protocol` None: it is not known from here."""

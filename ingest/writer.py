@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Final
 
-from db import account, bridges, command_reports, dead_letters, devices, readings, receipts
+from db import account, bridges, command_reports, dead_letters, devices, readings, receipts, resends
 from db.account import BatchKey, Tally
 from db.bridges import BridgeReport
 from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
 from db.leases import LeaseLost
+from db.resends import Gone
 from ingest.dialects.decoded import Decoded
 from ingest.placement import Boot, Ids, Known, Newest, Placed, Verdict, place
 from ingest.snapshot import AboutChange, Change, StateChange, StatusChange
@@ -320,6 +321,8 @@ def _store_rest(connection: Connection, ids: Ids, placed: Placed) -> None:
                 command_reports.take(connection, state, at, retained=retained, before=before)
             case BridgeReport() as bridge:
                 bridges.store(connection, bridge, at)
+            case Gone() as gone:
+                resends.note_gone(connection, ids.devices[gone.device], gone, at)
     devices.store_boots(connection, {device: (boot.label, boot.seq) for device, boot in placed.boots.items()})
 
 

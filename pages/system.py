@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-from db import account, dead_letters
+from db import account, dead_letters, resends
 from db.doors import Actor
 from db.engine import DatabaseAway, reading
 from db.sizes import growth
@@ -20,7 +20,7 @@ from pages.parts.jobs import PATIENCE_S, Job
 from pages.parts.letter_work import bench, delete, every_letter, replay
 from pages.parts.letters import letters_html, preview
 from pages.parts.login import actor_of, check_reader, check_role, guard, may
-from pages.parts.missing_numbers import missing_html
+from pages.parts.missing_numbers import missing_html, shown_first
 from pages.parts.notes import attempt, note_done, note_html, note_problem, show_notes, take_note
 from pages.parts.service_cards import parts_html, rates_html
 from pages.parts.storage import storage_html
@@ -30,6 +30,9 @@ from runtime import Runtime, get_runtime
 
 _LETTERS: Final = 20
 _GAPS: Final = 20
+#: Ranges that are looked at, and shown of those with the same fate.
+_ASKED_LATELY: Final = 500
+_OF_A_FATE: Final = 10
 _LIST: Final = "letters"
 _ASKED: Final = "letters asked"
 _JOB: Final = "letters job"
@@ -61,13 +64,14 @@ def show_losses() -> None:
     try:
         with reading(get_runtime().engine) as connection:
             gaps = account.missing(connection, _GAPS)
+            asked = shown_first(resends.newest(connection, _ASKED_LATELY), _OF_A_FATE)
             kept, removed = dead_letters.count(connection), account.letters_removed(connection)
             newest = dead_letters.newest(connection, _LETTERS)
     except DatabaseAway:
         st.markdown("Missing messages and dead letters are shown again when the database is back.")
         return
     st.subheader("Missing messages", anchor=False)
-    st.html(missing_html(gaps, now, zone))
+    st.html(missing_html(gaps, now, zone, asked))
     st.subheader("Dead letters", anchor=False)
     if may(guard(), "admin") and newest:
         show_acting(letters_html(newest, kept, removed, now, zone, acts=True), _LIST)

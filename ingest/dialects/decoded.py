@@ -9,9 +9,10 @@ import msgspec
 from db.bridges import BridgeReport
 from db.devices import About, ActuatorState, Status
 from db.readings import Sample
+from db.resends import Gone
 from ingest.message import Message
 
-Report = Status | About | ActuatorState | BridgeReport
+Report = Status | About | ActuatorState | BridgeReport | Gone
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from db.readings import Sample
+from db.resends import Gone
 from ingest.dialects import topics
 from ingest.dialects.decoded import Decoded
 from ingest.dialects.native_reports import to_report
@@ -65,8 +66,9 @@ class _Findings:
         self.note(problem)
 
     def note(self, problem: str) -> None:
-        if len(self.problems) < _PROBLEMS_SHOWN:
-            self.problems.append(printable(problem))
+        said = printable(problem)
+        if len(self.problems) < _PROBLEMS_SHOWN and said not in self.problems:
+            self.problems.append(said)
 
 
 def _telemetry(message: Message, device: str) -> Decoded:
@@ -78,6 +80,7 @@ def _telemetry(message: Message, device: str) -> Decoded:
             return Decoded(message, (plain,))
     items = document if isinstance(document, list) else [document]
     samples: list[Sample] = []
+    gone: list[Gone] = []
     for index, item in enumerate(items):
         where = f"[{index}]." if isinstance(document, list) else ""
         if not isinstance(item, dict):
@@ -87,15 +90,17 @@ def _telemetry(message: Message, device: str) -> Decoded:
         sample = _sample(item, device, message.received_at, where, findings)
         if sample is not None:
             samples.append(sample)
-    if not any(sample.values for sample in samples) and not findings.problems:
+        if "gone" in item:
+            gone += _gone(item, sample, device, where, findings)
+    if not gone and not any(sample.values for sample in samples) and not findings.problems:
         findings.note("the message holds no reading")
-    return Decoded(message, tuple(samples), None, findings.rejected, tuple(findings.problems))
+    if len(gone) > 1:
+        findings.note("gone: it is there more than once, and the first counts; send each in a message of its own")
+    return Decoded(message, tuple(samples), gone[0] if gone else None, findings.rejected, tuple(findings.problems))
 
 
 def _sample(item: dict[str, Any], device: str, received_at: int, where: str, findings: _Findings) -> Sample | None:
     values = tuple(_values(item, where, findings))
-    if "gone" in item:
-        findings.note(f"{where}gone: nothing was asked to be sent again")
     seq, boot = item.get("seq"), item.get("boot")
     if seq is not None:
         seq = _optional(_seq, seq, where, findings)
@@ -112,6 +117,29 @@ def _sample(item: dict[str, Any], device: str, received_at: int, where: str, fin
         values, ts, age = (), None, 0
     # A sample without values still says that its sequence number arrived.
     return Sample(device, values, ts, age, seq, boot) if values or seq is not None else None
+
+
+def _gone(item: dict[str, Any], sample: Sample | None, device: str, where: str, findings: _Findings) -> Iterator[Gone]:
+    """What a device answers that holds no longer what it is asked for."""
+    if sample is not None and sample.values:
+        findings.note(f"{where}gone: this answers a resend, and stands in an object without readings")
+        return
+    try:
+        yield _gone_numbers(item, device)
+    except Refused as refused:
+        findings.note(f"{where}{refused}")
+
+
+def _gone_numbers(item: dict[str, Any], device: str) -> Gone:
+    if item.get("boot") is None:
+        raise Refused("boot: it is not there; numbers under gone are those of a start of the device, which it names")
+    bounds = item["gone"]
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        raise Refused(f"gone: {kind_of(bounds)}; expected the first and the last number, as in [120, 140]")
+    first, last = bounds
+    if type(first) is not int or type(last) is not int or not 0 <= first <= last <= _LARGEST_INTEGER:
+        raise Refused(f"gone: {bounds!r:.60}; expected two whole numbers from 0 on, the first not above the last")
+    return Gone(device, _boot(item["boot"]), first, last)
 
 
 def _optional(parse: Callable[[object], T], value: object, where: str, findings: _Findings) -> T | None:

@@ -12,6 +12,8 @@ _RULE: Final = "letters, digits, '.', '_' and '-', the first a letter or digit, 
 
 #: What a site's bridge says of itself, below the site.
 _BRIDGE: Final = ("bridge", "state")
+#: What stands where an actuator would, and is none.
+_RESEND: Final = "resend"
 
 Kind = Literal["telemetry", "status", "about", "metric", "state", "set", "bridge"]
 
@@ -79,6 +81,11 @@ def order(device: str, actuator: str, root: str) -> str:
     return f"{_of_device(device, root)}/{checked_actuator(actuator)}/set"
 
 
+def resend(device: str, root: str) -> str:
+    """The topic on which a device is asked to send again. Raises UnknownTopic as `telemetry` does."""
+    return f"{_of_device(device, root)}/{_RESEND}/set"
+
+
 def _of_device(device: str, root: str) -> str:
     levels, name = root.split("/"), device
     if levels[0] == "+":
@@ -113,7 +120,7 @@ def is_report(topic: str, root: str) -> bool:
 
 def checked_actuator(name: str) -> str:
     """The name, if it is one for an actuator. Raises UnknownTopic."""
-    if name == "resend":
+    if name == _RESEND:
         raise UnknownTopic("no actuator may be called 'resend'")
     return checked_name("actuator", name)
 

@@ -30,6 +30,11 @@ ACTIONS: Final = {
     "token.reuse": "use a dead token",
     "device_token.create": "make a device token",
     "device_token.revoke": "revoke a device token",
+    "device_login.create": "make a login at the broker",
+    "device_login.replace": "replace a password at the broker",
+    "device_login.revoke": "revoke a login at the broker",
+    "device_login.delete": "delete a login at the broker",
+    "device.make": "make a device",
     "device.change": "change a device",
     "device.delete": "delete a device",
     "actuator.set": "add an actuator",
@@ -49,7 +54,12 @@ ACTIONS: Final = {
     "audit.begin": "begin a new chain",
 }
 _EXPORT: Final = "api/audit/export.csv"
-_SHAPES: Final[dict[str, Literal["online", "late", "trouble"]]] = {"ok": "online", "failed": "late", "refused": "late"}
+_SHAPES: Final[dict[str, Literal["online", "late", "silent", "trouble"]]] = {
+    "asked": "silent",
+    "ok": "online",
+    "failed": "late",
+    "refused": "late",
+}
 _COLUMNS: Final = ("When", "Who", "What", "To", "Result", "From", "Detail", "No.")
 
 

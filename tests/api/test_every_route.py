@@ -30,6 +30,8 @@ WHO: Final = {
     "DELETE /devices/{device:path}/": "admin",
     "POST /devices/{device:path}/token/": "admin",
     "DELETE /devices/{device:path}/token/": "admin",
+    "POST /devices/{device:path}/login/": "admin",
+    "DELETE /devices/{device:path}/login/": "admin",
     "GET /series/": "reader",
     "GET /led_status/": "reader",
     "POST /led_status/": "device",

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.health import status_of
+from db.resends import ResendCounts
 from ingest.follower import SILENT_AFTER_MS
 from ingest.health import (
     Account,
@@ -120,6 +121,13 @@ def test_dead_letters_are_told_from_memory(here: Place, client: TestClient) -> N
     here.vitals.dead_letters_counted(7, 12)
     here.worker.told = replace(health(), dead_letters=here.vitals.dead_letters)
     assert client.get("/api/health/").json()["ingest"]["dead_letters"] == {"kept": 7, "removed": 12}
+
+
+def test_what_is_asked_for_again_is_told_from_memory(here: Place, client: TestClient) -> None:
+    here.vitals.resends_counted(ResendCounts(4, 3, 2, 1))
+    here.worker.told = replace(health(), resends=here.vitals.resends)
+    told = {"waiting": 4, "repaired": 3, "gone": 2, "unanswered": 1}
+    assert client.get("/api/health/").json()["ingest"]["resends"] == told
 
 
 def test_what_is_away_is_503_with_its_reason(here: Place, client: TestClient) -> None:

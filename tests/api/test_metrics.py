@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from db.resends import ResendCounts
 from ingest.health import Account, Counts, DeadLetters, Rates, ThreadHealth, WorkerHealth
 from ingest.snapshot import ReadingChange, StatusChange
 from tests.api.people import People
@@ -43,6 +44,7 @@ def test_the_account_and_the_state_of_all_parts(here: Place, local: TestClient) 
         rates=Rates(60, 120, 12),
         threads=THREADS,
         dead_letters=DeadLetters(7, 12),
+        resends=ResendCounts(4, 3, 2, 1),
     )
     here.change(
         StatusChange("a", True, 1),
@@ -74,6 +76,10 @@ def test_the_account_and_the_state_of_all_parts(here: Place, local: TestClient) 
         "smartmonitor_snapshot_version": here.board.current.version,
         "smartmonitor_dead_letters": 7,
         "smartmonitor_dead_letters_removed_total": 12,
+        "smartmonitor_resends waiting": 4,
+        "smartmonitor_resends repaired": 3,
+        "smartmonitor_resends gone": 2,
+        "smartmonitor_resends unanswered": 1,
     }
     assert {name: value for name, value in found.items() if name.startswith("smartmonitor")} == expected
     assert found["process_resident_memory_bytes"] > 1_000_000

@@ -52,6 +52,8 @@ def test_what_init_makes_is_for_its_owners_eyes_and_says_why(part_directory: Pat
     assert "allow_anonymous false" in lines
     assert sum(line.startswith("#") for line in lines) > 15
     assert broker.settings["MQTT_URL"].startswith("mqtt://smart-monitor:")
+    assert broker.settings["MQTT_DEVICE_URL"] == f"mqtts://127.0.0.1:{broker.tls_port}"
+    assert Path(broker.settings["MQTT_DEVICE_CA_FILE"]).samefile(broker.ca)
 
 
 def test_init_again_changes_nothing(part_directory: Path) -> None:
@@ -70,7 +72,9 @@ def test_init_again_changes_what_it_is_asked_to_and_keeps_accounts(part_director
         "settings.json",
         "certificates/server.crt",
         "certificates/server.key",
+        "server.env",
     }
+    assert broker.settings["MQTT_DEVICE_URL"] == f"mqtts://broker.example.org:{broker.tls_port}"
     certificate = x509.load_pem_x509_certificate(after["certificates/server.crt"])
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {"broker.example.org", "localhost"} <= set(names.get_values_for_type(x509.DNSName))

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, func, select, text
 
-from db import account, devices, schema
+from db import account, devices, migrations, schema
 from db.account import BatchKey, Interval, Missing, SeenRange, Tally, merge_intervals
-from db.engine import Engine, reading, writing
+from db.engine import Engine, create, reading, writing
 from tests.db.conftest import NOW
 
 DAY_MS = 86_400_000
@@ -192,6 +192,28 @@ def test_totals_are_whole_while_another_connection_folds(engine: Engine) -> None
         event.listen(connection, "after_cursor_execute", fold_once)
         assert account.totals(connection) == {"w": TALLY + TALLY}
     assert folded == [1]
+
+
+def test_a_batch_that_is_committed_while_another_folds_is_the_newest_and_stays(mariadb_url: str) -> None:
+    engine = create(mariadb_url)
+    migrations.apply(engine)
+    for number in (1, 2):
+        _claim(engine, number, ranges=[(1, "a", number, number)])
+
+    stored: list[bool] = []
+
+    def store_another(*_: object) -> None:
+        if not stored:
+            stored.append(_claim(engine, 3, ranges=[(1, "a", 3, 3)]))
+
+    with writing(engine) as connection:
+        event.listen(connection, "after_cursor_execute", store_another)
+        assert account.fold(connection, "w", TOKEN) == 1
+    assert stored == [True]
+    assert [row[:2] for row in _seen(engine)] == [(1, 1)]  # and not 3 without 2, as if that had never arrived
+    _fold(engine)
+    assert [row[:2] for row in _seen(engine)] == [(1, 2)]
+    engine.dispose()
 
 
 def test_letters_that_had_to_leave_are_counted_beside_the_tallies(engine: Engine) -> None:

@@ -14,10 +14,11 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
-from db import account, dead_letters, migrations
+from db import account, dead_letters, devices, migrations, resends
 from db import engine as database
 from db.dead_letters import DeadLetter, Selection
 from db.engine import Engine, reading, writing
+from db.resends import Resend
 from ingest.command_line import app
 from ingest.writer import Writer
 from tests.ingest.unit.messages import NOW, decode
@@ -106,6 +107,36 @@ def test_audit_names_what_is_missing_and_what_is_off(run: Run, engine: Engine) -
     assert document["workers"]["the-worker"]["readings"]["stored"] == 3
     assert document["dead_letters"] == {"kept": 1, "removed": 12}
     assert document["silent"] == [{"device": "kitchen", "since": NOW + 6, "usual_ms": 6, "offline": False}]
+
+
+def test_audit_names_what_was_asked_for_again(run: Run, engine: Engine) -> None:
+    receive(engine, *({"ts": NOW + n, "boot": "a1", "seq": n, "v": n} for n in (0, 9, 20)))
+    with writing(engine) as connection:
+        device_id = devices.ids(connection, ["kitchen"])["kitchen"]
+        repaired = Resend(device_id, "a1", 30, 33, NOW, 1, NOW, outcome="repaired", ended_at=NOW)
+        gone = Resend(device_id, "a1", 1, 5, NOW, 2, NOW, outcome="gone", ended_at=NOW)
+        waiting = Resend(device_id, "a1", 6, 8, NOW, 1, NOW, NOW + 60_000)
+        resends.replace(connection, [], [repaired, gone, waiting, Resend(device_id, "a1", 10, 10, NOW)], [])
+    shown = run("audit").stdout
+    assert "Asked for again, of the last 30 days: 4 repaired, 4 waiting, 5 gone, 0 unanswered." in shown
+    lines = [line.split() for line in shown.splitlines()]
+    when, later = "2025-11-24T16:00:00Z", "2025-11-24T16:01:00Z"
+    assert ["kitchen", "a1", "1..5", "5", "gone", "2", when, "ended", when] in lines
+    assert ["kitchen", "a1", "6..8", "3", "waiting", "1", when, "again", "from", later] in lines
+    assert ["kitchen", "a1", "10", "1", "waiting", "0"] in lines
+    first = json.loads(run("audit", "--json").stdout)["resends"][0]
+    assert first == {
+        "device": "kitchen",
+        "boot": "a1",
+        "first": 1,
+        "last": 5,
+        "count": 5,
+        "state": "gone",
+        "tries": 2,
+        "asked_at": NOW,
+        "next_at": None,
+        "ended_at": NOW,
+    }
 
 
 def test_audit_against_a_list(run: Run, engine: Engine, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ingest.health import Account, Health
 from ingest.keeper import SUFFIX
 from ingest.ledger import account_of
 from ingest.patience import Backoff
+from ingest.resend_plan import ResendSettings
 from ingest.service import Service, WorkerSettings
 from ingest.snapshot import Board, Snapshot
 from ingest.subscriber import Mqtt5Subscriber, Subscriber, SubscriberSettings
@@ -61,6 +62,7 @@ class Worker:
         history: HistorySettings | None = None,
         commands: bool = False,
         mqtt: Literal["auto", "5", "3.1.1"] = "auto",
+        resends: ResendSettings | None = None,
     ) -> None:
         self.name = name or f"worker-{root}"
         self.database = engine.create(database_url, timeout_s=timeout_s, lock_wait_s=lock_wait_s)
@@ -101,6 +103,7 @@ class Worker:
                     lease_s=lease_s,
                     dead_after_s=dead_after_s,
                     history=history or HistorySettings(),
+                    resends=resends or ResendSettings(),
                 ),
                 audit_key=KEY,
             ),

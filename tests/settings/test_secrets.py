@@ -27,6 +27,7 @@ def test_secrets_are_masked_in_repr_and_str(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch,
         DATABASE_URL="mysql+pymysql://u:hush@h/m",
         MQTT_URL="mqtt://u:hush@h",
+        MQTT_ADMIN_USER="admin",
         MQTT_ADMIN_PASSWORD="hush",
         SECRET_KEY="hush" * 8,
         ADMIN_PASSWORD="hush" * 3,
@@ -52,6 +53,8 @@ SPOILT = [
     ("MQTT_URL", "mqtt://user:[hush@host"),
     ("MQTT_URL", "mqtt:user:hush@host"),
     ("MQTT_URL", "user:hush@host"),
+    ("MQTT_DEVICE_URL", "mqtt://user:hush@host"),
+    ("MQTT_DEVICE_URL", "user:hush@host"),
 ]
 
 

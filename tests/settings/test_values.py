@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from pydantic import SecretStr
 
-from settings import Settings, load
+from settings import MqttAddress, Settings, load
 from tests.settings.reading import mistakes, set_environment
 
 NAMES: Final = sorted(name.upper() for name in Settings.model_fields)
@@ -21,6 +21,8 @@ DEFAULTS: Final[dict[str, object]] = {
     "MQTT_SHARE_GROUP": None,
     "MQTT_ADMIN_USER": None,
     "MQTT_ADMIN_PASSWORD": None,
+    "MQTT_DEVICE_URL": None,
+    "MQTT_DEVICE_CA_FILE": None,
     "TOPIC_ROOT": "iot",
     "INGEST": "thread",
     "MAX_MESSAGE_BYTES": 1_000_000,
@@ -73,7 +75,7 @@ GOOD = [
     ("MQTT_CLIENT_ID", "attic", "attic"),
     ("MQTT_PROTOCOL", "5", "5"),
     ("MQTT_PROTOCOL", "3.1.1", "3.1.1"),
-    ("MQTT_ADMIN_USER", "admin", "admin"),
+    ("MQTT_DEVICE_URL", "mqtts://broker.example", "mqtts://broker.example"),
     ("TOPIC_ROOT", "+/iot", "+/iot"),
     ("TOPIC_ROOT", "home/iot", "home/iot"),
     ("MAX_MESSAGE_BYTES", "268435455", 268_435_455),
@@ -119,6 +121,9 @@ BAD = [
     ("MQTT_URL", "mqtt://h:99999", "port"),
     ("MQTT_URL", "mqtt://h:x", "port"),
     ("MQTT_CA_FILE", "missing.pem", "missing.pem"),
+    ("MQTT_DEVICE_URL", "http://h", "mqtt://host"),
+    ("MQTT_DEVICE_URL", "mqtt://user:hush@h", "must hold no login"),
+    ("MQTT_DEVICE_CA_FILE", "missing.pem", "missing.pem"),
     ("MQTT_PROTOCOL", "4", "auto"),
     ("MQTT_SHARE_GROUP", "workers", "needs MQTT_URL"),
     ("MQTT_SHARE_GROUP", "a/b", "without '/'"),
@@ -172,6 +177,37 @@ def test_bad_value_is_one_line_that_names_setting_and_what_is_allowed(
     (line,) = mistakes()
     assert line.startswith((f"{name}: ", f"{name}={given} "))
     assert hint in line
+
+
+@pytest.mark.parametrize("name", ["MQTT_ADMIN_USER", "MQTT_ADMIN_PASSWORD"])
+def test_the_administrator_s_name_and_password_go_together(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "hush")
+    assert mistakes() == ["MQTT_ADMIN_USER and MQTT_ADMIN_PASSWORD: set both or neither"]
+
+
+def test_where_devices_reach_the_broker(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    (folder / "ours.pem").touch()
+    (folder / "theirs.pem").touch()
+    assert load().device_broker is None
+    set_environment(monkeypatch, MQTT_URL="mqtts://user:hush@h:1", MQTT_CA_FILE="ours.pem")
+    assert (load().device_broker, load().device_ca_file) == (MqttAddress("h", 1, tls=True), Path("ours.pem"))
+    set_environment(monkeypatch, MQTT_DEVICE_URL="mqtts://outside.example")
+    outside = MqttAddress("outside.example", 8883, tls=True)
+    assert (load().device_broker, load().device_ca_file) == (outside, None), "a certificate that all know"
+    set_environment(monkeypatch, MQTT_DEVICE_CA_FILE="theirs.pem")
+    assert load().device_ca_file == Path("theirs.pem")
+    set_environment(monkeypatch, MQTT_DEVICE_URL="mqtt://outside.example")
+    assert load().device_ca_file is None
+
+
+def test_what_is_set_in_vain_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().without_effect() == []
+    set_environment(monkeypatch, MQTT_ADMIN_USER="admin", MQTT_ADMIN_PASSWORD="hush", MQTT_DEVICE_URL="mqtt://h")
+    said = load().without_effect()
+    assert [line.split()[0] for line in said] == ["MQTT_ADMIN_PASSWORD", "MQTT_ADMIN_USER", "MQTT_DEVICE_URL"]
+    assert all("embedded broker" in line and "hush" not in line for line in said)
+    set_environment(monkeypatch, MQTT_URL="mqtt://broker.example")
+    assert load().without_effect() == []
 
 
 @pytest.mark.parametrize("name", ["MQTT_CERT_FILE", "MQTT_KEY_FILE"])

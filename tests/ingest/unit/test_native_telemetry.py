@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from db.readings import Sample
+from db.resends import Gone
 from ingest.dialects.decoded import Decoded
 from tests.ingest.unit.messages import LIMIT, NOW, decode, message, telemetry
 
@@ -274,10 +275,50 @@ def test_a_bad_boot_is_taken_as_absent(boot: str) -> None:
     assert (found.rejected, found.problems[0][:6]) == (0, "boot: ")
 
 
-def test_gone_is_told_because_nothing_was_asked_for() -> None:
-    found = telemetry({"boot": "a1", "gone": [120, 140]})
-    assert found.samples == ()
+# The answer to a resend
+
+
+@pytest.mark.parametrize(("boot", "named"), [("a1", "a1"), (7, "7")])
+def test_what_a_device_has_no_longer(boot: object, named: str) -> None:
+    for payload in ({"boot": boot, "gone": [120, 140]}, [{"boot": boot, "gone": [120, 140]}]):
+        found = telemetry(payload)
+        assert found == Decoded(found.message, report=Gone("kitchen", named, 120, 140))
+        assert found.reported_by == "kitchen"
+
+
+def test_an_answer_may_have_a_number_of_its_own() -> None:
+    found = telemetry({"boot": "a1", "seq": 9, "ts": NOW, "gone": [3, 3]})
+    assert found.report == Gone("kitchen", "a1", 3, 3)
+    assert found.samples == (Sample("kitchen", (), NOW, 0, 9, "a1"),)
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [None, 5, "5", {}, [], [1], [1, 2, 3], [2, 1], [-1, 3], [0, 2**63], [1.0, 2], [True, 2], ["1", "2"], [0, []]],
+)
+def test_an_answer_without_two_numbers(gone: object) -> None:
+    found = telemetry({"boot": "a1", "gone": gone})
+    assert (found.samples, found.report, found.rejected) == ((), None, 0)
+    assert [problem[:6] for problem in found.problems] == ["gone: "]
+
+
+@pytest.mark.parametrize("boot", [{}, {"boot": None}, {"boot": ""}, {"boot": "x" * 65}, {"boot": []}])
+def test_an_answer_that_does_not_tell_of_which_start(boot: dict[str, object]) -> None:
+    found = telemetry({**boot, "gone": [1, 2]})
+    assert found.report is None
+    assert [problem[:6] for problem in found.problems] == ["boot: "]
+
+
+def test_readings_beside_an_answer_are_taken_and_the_answer_is_not() -> None:
+    found = telemetry({"boot": "a1", "gone": [1, 2], "x": 1})
+    assert (_values(found), found.report) == ({"x": 1.0}, None)
     assert found.problems[0].startswith("gone: ")
+    found = telemetry([{"boot": "a1", "gone": [1, 2]}, {"boot": "a1", "seq": 3, "x": 1}])
+    assert (_values(found), found.report, found.problems) == ({"x": 1.0}, Gone("kitchen", "a1", 1, 2), ())
+    found = telemetry([{"boot": "a1", "gone": [1, 2]}, {"boot": "a1", "gone": [4, 5]}])
+    assert found.report == Gone("kitchen", "a1", 1, 2)
+    assert found.problems[0].startswith("gone: it is there more than once")
 
 
 # A topic a value

@@ -1,0 +1,169 @@
+"""Logins of devices as the server's pages and API make and end them, each step told to whoever keeps the audit log.
+
+The broker is not in the database, so no transaction holds both. What shall be done is noted before it is done: where
+that can't be noted, nothing is done; where nothing follows the note, nobody knows whether it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol, TypeVar
+
+from broker import access, paste, provisioning
+from broker.dynamic_security import AdministrationAway, AdministrationError, Administrator
+from broker.paste import Reach, Snippet
+from broker.provisioning import Account, AccountExists, Credentials, NoSuchAccount
+
+T = TypeVar("T")
+Result = Literal["asked", "ok", "failed"]
+
+#: Under which name a device finds the authority that it knows the broker by: whoever sets it up saves it so.
+CA_NAME: Final = "ca.crt"
+
+
+class Note(Protocol):
+    """Keeps what was asked of the broker, and what came of it. Raises whatever it likes, for what was `asked` alone."""
+
+    def __call__(self, action: str, device: str, result: Result, detail: str = "") -> None:
+        """Keep it."""
+
+
+class LoginError(Exception):
+    """A login was not made, changed or ended. The text is a sentence for a person."""
+
+
+class BrokerRefuses(LoginError):
+    """The broker is away, or did not do it."""
+
+
+class LoginExists(LoginError):
+    """There is one already."""
+
+
+class NoLogin(LoginError):
+    """There is none."""
+
+
+class BadName(LoginError):
+    """No login can have this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLogins:
+    """Who changes logins at the broker, and how devices reach it. `ca_file`: what they know it by, on this machine."""
+
+    administrator: Administrator
+    reach: Reach
+    ca_file: Path | None = None
+
+    def find(self, device: str) -> Account | None:
+        """The device's login as it is now. Raises BrokerRefuses."""
+        with _in_words():
+            account = provisioning.find(self.administrator, device)
+        return account if account is not None and account.kind == "device" else None
+
+    def add(self, device: str, note: Note) -> Credentials:
+        """Make a login. Raises LoginExists, BadName, BrokerRefuses, and what `note` raises."""
+        self._check(device)
+        return _noted(note, "device_login.create", device, lambda: self._add(device))
+
+    def give(self, device: str, note: Note) -> Credentials:
+        """Make a login, or give the one there is another password. Raises as `add`."""
+        self._check(device)
+        known = self._of_a_device(device)
+        if known is None or known.revoked:
+            return _noted(note, "device_login.create", device, lambda: self._add(device))
+        return _noted(note, "device_login.replace", device, lambda: provisioning.rotate(self.administrator, device))
+
+    def revoke(self, device: str, note: Note) -> None:
+        """Let it in no more, and end its connection. Raises NoLogin, also if it was revoked, BrokerRefuses."""
+        known = self.find(device)
+        if known is None or known.revoked:
+            raise NoLogin(f"{device[:191]} has no login at the broker that lets it in.")
+        _noted(note, "device_login.revoke", device, lambda: provisioning.revoke(self.administrator, device))
+
+    def forget(self, device: str, note: Note) -> bool:
+        """End its connection and take its login away; whether it had one. Raises BrokerRefuses."""
+        if self.find(device) is None:
+            return False
+        _noted(note, "device_login.delete", device, lambda: provisioning.forget(self.administrator, device))
+        return True
+
+    @contextmanager
+    def adding(self, device: str, note: Note) -> Iterator[Credentials]:
+        """A new login for what is made within: where that fails, the login goes again. Raises as `add`."""
+        made = self.add(device, note)
+        try:
+            yield made
+        except BaseException:
+            self._take_back(device, note)
+            raise
+
+    def certificate(self) -> str | None:
+        """The text of what devices know the broker by; None where they need none, or it can't be read here."""
+        if self.ca_file is None:
+            return None
+        try:
+            return self.ca_file.read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return None
+
+    def snippets(self, made: Credentials) -> tuple[Snippet, ...]:
+        """What to paste into a device. Our boards speak no TLS, so with it their settings are left out."""
+        return tuple(one for one in paste.snippets(self.reach, made) if not (self.reach.tls and one.is_plain))
+
+    def _check(self, device: str) -> None:
+        if device == self.administrator.username:
+            raise BadName(f"{device}: that login is the server's own. Choose another name.")
+        try:
+            access.of_device(device, self.reach.root)
+        except access.NameRefused as refused:
+            raise BadName(f"{refused}.") from refused
+
+    def _of_a_device(self, device: str) -> Account | None:
+        with _in_words():
+            account = provisioning.find(self.administrator, device)
+        if account is not None and account.kind != "device":
+            raise LoginExists(f"The login {device} is that of a site's bridge. Choose another name.")
+        return account
+
+    def _add(self, device: str) -> Credentials:
+        self._of_a_device(device)
+        return provisioning.add(self.administrator, device, self.reach.root)
+
+    def _take_back(self, device: str, note: Note) -> None:
+        """Nobody has seen its password: where it stays, that harms nobody, and it can be given another."""
+        try:
+            _noted(note, "device_login.delete", device, lambda: provisioning.forget(self.administrator, device))
+        except Exception:  # noqa: BLE001  # what failed before is what is told
+            return
+
+
+def _noted(note: Note, action: str, device: str, do: Callable[[], T]) -> T:
+    note(action, device, "asked")
+    try:
+        with _in_words():
+            done = do()
+    except LoginError as error:
+        note(action, device, "failed", str(error))
+        raise
+    note(action, device, "ok")
+    return done
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except AccountExists as error:
+        raise LoginExists(str(error)) from error
+    except NoSuchAccount as error:
+        raise NoLogin(str(error)) from error
+    except AdministrationAway as error:
+        end = "Whether it did that is not known." if error.begun else "Nothing was changed there."
+        raise BrokerRefuses(f"The broker's logins are out of reach: {str(error).rstrip('.')}. {end}") from error
+    except AdministrationError as error:
+        raise BrokerRefuses(f"The broker's logins can't be changed: {str(error).rstrip('.')}.") from error
