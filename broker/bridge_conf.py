@@ -99,4 +99,7 @@ def _life(bridge: Bridge) -> Iterator[str]:
     yield f"restart_timeout {bridge.pause_s} {bridge.longest_pause_s}"
     yield f"keepalive_interval {bridge.keepalive_s}"
     yield "start_type automatic"
+    yield "# A far end ends the connection over a larger message than it takes, and so each time anew: nothing would"
+    yield "# pass any more. What is larger stays here."
+    yield f"bridge_max_packet_size {bridge.largest_packet}"
     yield ""
