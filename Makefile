@@ -46,6 +46,7 @@ bench: dev parts ## Benchmarks, as ratios against a baseline
 
 chaos: dev parts ## The fault tests at full size
 	@compgen -G 'tests/chaos/test_*.py' >/dev/null || { echo "There are no fault tests yet." >&2; exit 1; }
+	@.ci/parts --chaos
 	@HYPOTHESIS_PROFILE=default $(PYTHON) -m pytest -q -n auto --maxprocesses 4 tests/ingest/unit tests/db
 	@exec $(PYTHON) -m pytest tests/chaos $(ARGS)
 

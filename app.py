@@ -17,8 +17,10 @@ import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Final
 
 import streamlit
+import streamlit.config
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
@@ -28,6 +30,7 @@ from streamlit.starlette import App
 import runtime
 import settings as settings_module
 from api import api, headers, origins
+from ingest.supervisor import Supervisor, supervised
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +48,9 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancelled_request)
     atexit.register(runtime.get_runtime.clear)  # the server skips what follows if a client kept it waiting
     try:
-        with runtime.announced_stop(asyncio.get_running_loop()):
-            yield
+        async with supervised(Supervisor.of(os.environ), lambda: runtime.get_runtime().health()):
+            with runtime.announced_stop(asyncio.get_running_loop()):
+                yield
     except asyncio.CancelledError:
         # The server ends without waiting for a client that would not leave, and cancels this instead of asking it to
         # end. Nothing follows that a cancellation should stop; let through, it would be shown as a traceback.
@@ -78,7 +82,6 @@ def check() -> settings_module.Settings:
 
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM; exit status 0 if the end was asked for."""
-    settings = check()
     _check_port(settings.host, settings.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn ends in order and then raises the signal again, which must not kill us at the last moment
@@ -87,7 +90,7 @@ def main() -> None:
         runtime.get_runtime()
     except (runtime.StartError, runtime.SettingsError) as error:
         sys.exit(str(error))
-    app.run(config={"server.address": settings.host, "server.port": settings.port})
+    app.run(config={"server.address": settings.host, "server.port": settings.port, _BASE: settings.base_path})
 
 
 def _check_port(host: str, port: int) -> None:
@@ -107,11 +110,14 @@ def _to_first_page(_request: Request) -> RedirectResponse:
 
 #: The frame of every page.
 _INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
+#: Streamlit's own setting for the path under which its pages stand; what is ours it leaves to us.
+_BASE: Final = "server.baseUrlPath"
 
+settings: Final = check()
 app = App(
     "pages/navigation.py",
     lifespan=lifespan,
-    routes=[Mount("/api", api), Route("/live", _to_first_page)],
+    routes=[Mount(f"{settings.base_path}/api", api), Route(f"{settings.base_path}/live", _to_first_page)],
     middleware=[
         Middleware(headers.SecurityHeaders, headers=headers.for_pages(_INDEX.read_text(encoding="utf-8"))),
         Middleware(origins.OwnSockets),
@@ -120,5 +126,5 @@ app = App(
 
 if __name__ == "__main__":
     main()
-else:
-    check()
+elif settings.base_path:
+    streamlit.config.set_option(_BASE, settings.base_path)

@@ -351,7 +351,7 @@ def _say_login(settings: Settings, password: str | None) -> None:
         if password is None
         else "\n  It is shown this once. For another one: .venv/bin/python -m db users reset admin"
     )
-    sys.stdout.write(f"\n  Log in at http://{host}:{settings.port} as admin with {what}{again}\n\n")
+    sys.stdout.write(f"\n  Log in at http://{host}:{settings.port}{settings.base_path} as admin with {what}{again}\n\n")
     sys.stdout.flush()
 
 

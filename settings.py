@@ -29,12 +29,6 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-#: Settings that CONTRACT promises and that no code reads yet. Naming one is allowed and answered with a warning.
-NOT_YET_IN_EFFECT = frozenset(
-    {
-        "BASE_PATH",
-    }
-)
 #: What the embedded broker has no use for: it asks nobody for a login, and devices are on this machine.
 _OF_A_BROKER_ELSEWHERE = ("MQTT_ADMIN_USER", "MQTT_ADMIN_PASSWORD", "MQTT_DEVICE_URL", "MQTT_DEVICE_CA_FILE")
 
@@ -347,14 +341,11 @@ class Settings(BaseSettings):
 
     def without_effect(self) -> list[str]:
         """A sentence for each setting that somebody set in vain, sorted."""
-        vain = dict.fromkeys(NOT_YET_IN_EFFECT, "has no effect yet in this version.")
-        if self.mqtt_url is None:
-            why = "has no effect with the embedded broker, which asks nobody for a login. See docs/broker.md."
-            vain |= dict.fromkeys(_OF_A_BROKER_ELSEWHERE, why)
-        given = (
-            name for name in vain if getattr(self, name.lower()) is not None and name.lower() in self.model_fields_set
-        )
-        return [f"{name} is set and {vain[name]}" for name in sorted(given)]
+        if self.mqtt_url is not None:
+            return []
+        given = [name for name in _OF_A_BROKER_ELSEWHERE if getattr(self, name.lower()) is not None]
+        why = "has no effect with the embedded broker, which asks nobody for a login. See docs/broker.md."
+        return [f"{name} is set and {why}" for name in sorted(given)]
 
 
 class _Secrets(TomlConfigSettingsSource):

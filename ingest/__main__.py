@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 
@@ -14,6 +15,7 @@ from db.gate import derived
 from ingest import heap
 from ingest.command_line import app, refuse
 from ingest.snapshot import Board, Snapshot
+from ingest.supervisor import Supervisor
 from ingest.vitals import Vitals, now_ms
 from ingest.worker import make_service
 from settings import Settings, SettingsError, begin_logging, mask_password, secret_key
@@ -51,7 +53,12 @@ def work() -> None:
         signal.signal(number, lambda *_: asked_to_stop.set())
     heap.settle()
     service.start()
-    asked_to_stop.wait()
+    supervisor = Supervisor.of(os.environ)
+    supervisor.ready()
+    supervisor.beat(service.health())
+    while not asked_to_stop.wait(supervisor.beat_s):
+        supervisor.beat(service.health())
+    supervisor.stopping()
     service.stop()
     engine.dispose()
 

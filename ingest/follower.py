@@ -92,6 +92,7 @@ class Follower:
             self._vitals.threads,
             self._workers,
             self._vitals.dead_letters,
+            turn_s=self._vitals.turn_s,
             resends=self._vitals.resends,
         )
 
@@ -116,6 +117,7 @@ class Follower:
         self._watch.begin()
         try:
             while not self._stopping.is_set():
+                self._vitals.turned()
                 with reading(self._engine) as connection:
                     changes = self._new_states(connection)
                     if time.monotonic() >= values_at:
@@ -159,6 +161,7 @@ class Follower:
         self._board.update(lambda current: apply(current, changes, every_reading=False))
 
     def _open(self) -> None:
+        self._vitals.opening()
         migrations.apply(self._engine)
         with reading(self._engine) as connection:
             self._vitals.database_connected(facts(connection))

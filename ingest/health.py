@@ -149,8 +149,9 @@ class DeadLetters:
 class Health:
     """All of it. `mode` is INGEST: with `off`, broker and threads are those of workers elsewhere (`workers`).
 
-    `keeper`: whether the worker in this process is the keeper; with `off` there is none. `resends`: messages that never
-    arrived and are asked for again, as counted within the last minute.
+    `keeper`: whether the worker in this process is the keeper; with `off` there is none. `turn_s`: seconds since the
+    worker's loop, or with `off` its reader's, came round; None while it brings the tables up to date. `resends`:
+    messages that never arrived and are asked for again, as counted within the last minute.
     """
 
     mode: Literal["thread", "off"]
@@ -163,6 +164,7 @@ class Health:
     workers: tuple[WorkerHealth, ...] = ()
     dead_letters: DeadLetters = DeadLetters()
     keeper: bool = False
+    turn_s: float | None = None
     resends: ResendCounts = field(default_factory=ResendCounts)
 
     @property

@@ -198,6 +198,7 @@ class Service:
             self._vitals.threads,
             keeper=self._keeper.holds,
             dead_letters=self._vitals.dead_letters,
+            turn_s=self._vitals.turn_s,
             resends=self._vitals.resends,
         )
 
@@ -262,6 +263,7 @@ class Service:
 
     def _open_database(self) -> None:
         """Bring the tables up to date and learn what is there. Raises DatabaseAway."""
+        self._vitals.opening()
         migrations.apply(self._engine)
         with writing(self._engine) as connection:
             self._load_account(account.totals(connection))
@@ -293,6 +295,7 @@ class Service:
     def _pump(self) -> None:
         """Receive, decode, store, acknowledge, until told to stop. Raises BrokerAway, Stopped."""
         while True:
+            self._vitals.turned()
             draining = self._stopping.is_set()
             arrived = self._next(self._settings.quiet_s if draining else self._settings.flush_s)
             if arrived.messages:

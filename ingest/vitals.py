@@ -63,6 +63,7 @@ class Vitals:
         self._well_since: dict[str, int] = {}
         #: Who can't use the database now: that one thread can is no comfort to another.
         self._database_lost_by: set[str] = set()
+        self._turned_at: float | None = None
 
     @property
     def broker(self) -> BrokerHealth:
@@ -84,6 +85,25 @@ class Vitals:
     def dead_letters(self) -> DeadLetters:
         """As they were counted last."""
         return self._dead_letters
+
+    @property
+    def turn_s(self) -> float | None:
+        """Seconds since the worker's loop came round. None: it is opening the database, which may take its time."""
+        turned_at = self._turned_at
+        return None if turned_at is None else time.monotonic() - turned_at
+
+    def opening(self) -> None:
+        """The loop is about to bring the tables up to date: as long as that takes, nobody waits for its next turn."""
+        self._turned_at = None
+
+    def turned(self) -> None:
+        """The loop came round."""
+        self._turned_at = time.monotonic()
+
+    def _tried(self) -> None:
+        """A try that failed is a turn of a loop that has begun to turn."""
+        if self._turned_at is not None:
+            self.turned()
 
     def dead_letters_counted(self, kept: int, removed: int) -> None:
         """So many are kept, so many ever had to leave."""
@@ -110,6 +130,7 @@ class Vitals:
 
     def broker_lost(self, problem: str) -> None:
         """The broker is away: a warning when that begins, a line for each other reason, nothing for each attempt."""
+        self._tried()
         with self._lock:
             known, now = self._broker, now_ms()
             connected = known.state == "connected"
@@ -147,6 +168,8 @@ class Vitals:
 
     def database_lost(self, problem: str, *, by: str = "ingest") -> None:
         """The database fails `by`: a warning when that begins, a line for each other reason."""
+        if by == "ingest":
+            self._tried()
         with self._lock:
             known, now = self._database, now_ms()
             self._database_lost_by.add(by)

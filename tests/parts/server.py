@@ -40,7 +40,7 @@ class Server:
         environment |= {"HOST": "127.0.0.1", "PORT": str(free_port()), "DEMO_DEVICES": "0"}
         environment |= {"DATA_DIR": str(self.data_dir), "DATABASE_URL": f"sqlite:///{self.data_dir}/monitor.db"}
         environment |= settings or {}
-        self.url = f"http://127.0.0.1:{environment['PORT']}"
+        self.url = f"http://127.0.0.1:{environment['PORT']}{environment.get('BASE_PATH', '')}"
         # In the root, where Streamlit looks for .streamlit/config.toml.
         command = [sys.executable, *program]
         self.process = Process(command, log=directory / "server.log", directory=checkout, environment=environment)
