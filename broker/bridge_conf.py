@@ -64,7 +64,12 @@ def _login(bridge: Bridge) -> Iterator[str]:
     yield "# One id a site at the far end, and a fixed one here: both keep a session for it, and neither may follow"
     yield "# this machine's name, or what waits would be forgotten with it."
     yield f"remote_clientid {bridge.client_id}"
-    yield f"local_clientid bridge-{bridge.name}"
+    yield f"local_clientid {local_client_id(bridge.name)}"
+
+
+def local_client_id(name: str) -> str:
+    """By which Mosquitto keeps what waits for a bridge."""
+    return f"bridge-{name}"
 
 
 def _topics(bridge: Bridge) -> Iterator[str]:

@@ -219,3 +219,20 @@ def test_a_tunnel_that_ends_is_begun_anew(cloud: ProductionBroker, part_director
         eventually(lambda: ("site1/bridge/state", b"0") in above.received, what="the end of the bridge")
         eventually(lambda: above.received[-1] == ("site1/bridge/state", b"1"), what="the bridge anew")
         assert tunnel_of(site) not in (None, first)
+
+
+def test_what_waits_for_a_removed_bridge_is_thrown_away(broker: ProductionBroker) -> None:
+    """Else Mosquitto would go on queueing for it, without end."""
+    assert add(broker, "--to", "127.0.0.1", "--port", str(free_port()), "--no-tls").status == 0
+    device = broker.add("kitchen")
+    with broker:
+        login = ("kitchen", "kitchen", device["password"], broker.ca)
+        with DeviceClient(broker.tls_port, *login) as kitchen:
+            for _ in range(30):
+                kitchen.publish("iot/kitchen/telemetry", "x" * 1000)
+        removed = broker.command("bridge", "remove", "cloud")
+        assert "reads bridges only when it starts" in removed.out
+    assert b"x" * 1000 in (broker.directory.store / "mosquitto.db").read_bytes()
+    with broker:
+        eventually(lambda: not list(broker.directory.bridges.iterdir()), what="the end of what waited")
+    assert b"x" * 1000 not in (broker.directory.store / "mosquitto.db").read_bytes()
