@@ -53,11 +53,16 @@ class BadName(LoginError):
 
 @dataclass(frozen=True, slots=True)
 class DeviceLogins:
-    """Who changes logins at the broker, and how devices reach it. `ca_file`: what they know it by, on this machine."""
+    """Who changes logins at the broker, and how devices reach it.
+
+    `ca_file`: what they know it by, on this machine. `plain`: how boards that speak no TLS reach it, None where they do
+    as all devices, or not at all.
+    """
 
     administrator: Administrator
     reach: Reach
     ca_file: Path | None = None
+    plain: Reach | None = None
 
     def find(self, device: str) -> Account | None:
         """The device's login as it is now. Raises BrokerRefuses."""
@@ -112,8 +117,11 @@ class DeviceLogins:
             return None
 
     def snippets(self, made: Credentials) -> tuple[Snippet, ...]:
-        """What to paste into a device. Our boards speak no TLS, so with it their settings are left out."""
-        return tuple(one for one in paste.snippets(self.reach, made) if not (self.reach.tls and one.is_plain))
+        """What to paste into a device. Without a way for what speaks no TLS, that is left out."""
+        plain = self.plain or self.reach
+        for_tls = (one for one in paste.snippets(self.reach, made) if not one.is_plain)
+        for_plain = () if plain.tls else (one for one in paste.snippets(plain, made) if one.is_plain)
+        return (*for_tls, *for_plain)
 
     def _check(self, device: str) -> None:
         if device == self.administrator.username:

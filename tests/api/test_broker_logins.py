@@ -239,3 +239,23 @@ def test_a_wrong_administrator_is_told(
     assert answer.status_code == 503
     assert "refuses the administrator's login" in answer.json()["detail"]
     assert "not the one" not in answer.text
+
+
+def test_a_device_of_a_site_is_called_with_it(
+    here: Place, client: TestClient, people: People, part_directory: Path, tmp_path: Path
+) -> None:
+    with ProductionBroker(part_directory, "--root", "+/iot") as broker:
+        assert broker.settings["TOPIC_ROOT"] == "+/iot"
+        joined(here, broker)
+        here.runtime.settings = here.runtime.settings.model_copy(update={"topic_root": "+/iot"})
+        admin = people.headers("key admin")
+        told = client.post("/api/devices/", json={"device": "site1/kitchen"}, headers=admin).json()["mqtt"]
+        with device(told, tmp_path) as kitchen:
+            assert kitchen.publish("site1/iot/kitchen/telemetry") == "Success"
+            assert kitchen.publish("site2/iot/kitchen/telemetry") == "Not authorized"
+        with device(told, tmp_path) as kitchen:
+            assert client.delete("/api/devices/site1/kitchen/login/", headers=admin).status_code == 204
+            assert kitchen.gone.wait(5)
+        assert client.post("/api/devices/site1/kitchen/login/", headers=admin).status_code == 201
+        assert client.delete("/api/devices/site1/kitchen/", headers=admin).status_code == 202
+        assert accounts(broker) == {}
