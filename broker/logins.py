@@ -172,6 +172,11 @@ def _in_words() -> Iterator[None]:
         raise NoLogin(str(error)) from error
     except AdministrationAway as error:
         end = "Whether it did that is not known." if error.begun else "Nothing was changed there."
-        raise BrokerRefuses(f"The broker's logins are out of reach: {str(error).rstrip('.')}. {end}") from error
+        raise BrokerRefuses(f"The broker's logins are out of reach: {_sentence(error)} {end}") from error
     except AdministrationError as error:
-        raise BrokerRefuses(f"The broker's logins can't be changed: {str(error).rstrip('.')}.") from error
+        raise BrokerRefuses(f"The broker's logins can't be changed: {_sentence(error)}") from error
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text if text.endswith((".", "?")) else f"{text}."

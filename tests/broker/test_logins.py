@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import pytest
 from broker import creation, dynamic_security, provisioning
 from broker.logins import BadName, BrokerRefuses, DeviceLogins, LoginExists, NoLogin
 from broker.paste import Reach
+from tests.parts.mosquitto import Mosquitto
 from tests.parts.ports import free_port
 from tests.parts.production_broker import ProductionBroker
 
@@ -122,6 +124,19 @@ def test_away_it_says_so_in_words(logins: DeviceLogins) -> None:
     assert notes.kept == [("create", "asked"), ("create", "failed")]
     with pytest.raises(BrokerRefuses, match="administrator's login"):
         DeviceLogins(dynamic_security.Administrator("127.0.0.1", there.port, "x", "y"), logins.reach).find("kitchen")
+
+
+def test_a_broker_that_takes_the_connection_and_says_nothing_is_given_up(logins: DeviceLogins) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        there = replace(logins.administrator, port=silent.getsockname()[1], timeout_s=0.5)
+        with pytest.raises(BrokerRefuses, match=r"out of reach: .* Nothing was changed there"):
+            replace(logins, administrator=there).add("kitchen", Notes())
+
+
+def test_a_broker_without_the_plugin_is_told(logins: DeviceLogins, mosquitto: Mosquitto) -> None:
+    there = replace(logins.administrator, port=mosquitto.port, timeout_s=0.5)
+    with pytest.raises(BrokerRefuses, match=r"Has it the dynamic security plugin\? Nothing was changed there"):
+        replace(logins, administrator=there).add("kitchen", Notes())
 
 
 def test_settings_for_boards_without_tls_are_shown_where_they_can_come_in(logins: DeviceLogins) -> None:
