@@ -82,7 +82,7 @@ def show_login(device: str) -> None:
         return
     found, account = attempt(lambda: logins.find(device))
     if not found:
-        st.html(note_html("problem", take_note() or ""))
+        st.html(note_html("problem", f"{take_note() or ''} Whether it may come in is shown when that is mended."))
         return
     lets_in = account is not None and not account.revoked
     if account is None:
