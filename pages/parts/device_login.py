@@ -82,7 +82,7 @@ def show_login(device: str) -> None:
         return
     found, account = attempt(lambda: logins.find(device))
     if not found:
-        st.html(note_html("problem", take_note() or ""))
+        st.html(note_html("problem", f"{take_note() or ''} Whether it may come in is shown when that is mended."))
         return
     lets_in = account is not None and not account.revoked
     if account is None:
@@ -166,7 +166,7 @@ def _folded(logins: DeviceLogins, made: Credentials) -> list[Folded]:
     """What to paste, by kind of device, then the QR code and the broker's certificate."""
     address = paste.address(logins.reach, made)
     folded = [Folded(one.title, text=one.text) for one in logins.snippets(made) if one.text != address]
-    if logins.reach.tls:
+    if logins.reach.tls and logins.plain is None:
         told = (
             "Our ESP8266 has no memory for TLS: it comes in by a listener without, which python -m broker init --plain "
             "opens on one network, with this user and password (docs/broker.md)."

@@ -5,59 +5,29 @@ In Chromium, at a Mosquitto as `python -m broker` makes it, with a server that h
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from db.doors import Doors
-from tests.broker.device_client import Denied, DeviceClient
+from tests.broker.device_client import Denied
 from tests.pages.test_admin_browser import grave
 from tests.pages.test_devices_browser import to_device
 from tests.pages.test_live_browser import SIDEWAYS, SMALL_TARGETS
-from tests.pages.visitors import come_in, settle
+from tests.pages.visitors import come_in
 from tests.parts.chromium import Pages
-from tests.parts.doors import actor
 from tests.parts.eventually import eventually
-from tests.parts.production_broker import ProductionBroker
-from tests.parts.server import Server
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A server, its broker, and who comes in."""
-
-    server: Server
-    broker: ProductionBroker
-    doors: Doors
-
-    def device(self, name: str, password: str) -> DeviceClient:
-        """Who comes in over TLS with these."""
-        return DeviceClient(self.broker.tls_port, name, name, password, self.broker.ca)
-
-    def value(self, device: str) -> float | None:
-        """The temperature that the server has of a device."""
-        answer = self.server.get(f"/api/devices/{device}/")
-        metrics = answer.json().get("metrics", []) if answer.status_code == 200 else []
-        return next((one["value"] for one in metrics if one["metric"] == "temperature"), None)
+from tests.parts.site import Site, running_site
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """One for all tests here; each uses devices of its own."""
-    path = Path(tempfile.mkdtemp(prefix="sm-"))
-    with ProductionBroker(path) as broker, Server(path, broker.settings) as server:
-        doors = settle(server)
-        eventually(lambda: server.get("/api/health/").json()["broker"]["state"] == "connected")
-        yield Site(server, broker, doors)
-    shutil.rmtree(path)
+    with running_site() as found:
+        yield found
 
 
 def add(page: Page, site: Site, name: str) -> None:
@@ -184,27 +154,6 @@ def test_a_name_that_can_not_be_is_told(site: Site, pages: Pages) -> None:
     page.get_by_role("button", name="Add device").click()
 
     expect(page.get_by_role("alert").filter(has_text="the server's own")).to_be_visible()
-
-
-def test_a_device_with_a_login_of_its_own_is_controlled(site: Site) -> None:
-    user = site.doors.user("the-admin")
-    assert user is not None
-    headers = {"Authorization": f"Bearer {site.doors.create_key(actor(user), 'a script')[1]}"}
-    api = f"{site.server.url}/api"
-    told = httpx2.post(f"{api}/devices/", json={"device": "attic"}, headers=headers, trust_env=False).json()
-    with site.device("attic", told["mqtt"]["password"]) as attic:
-        assert attic.subscribe("iot/attic/+/set") == "Granted QoS 1"
-        assert attic.publish("iot/attic/led/state", "OFF", retain=True) == "Success"
-        eventually(lambda: site.server.get("/api/led_status/", device="attic", actuator="led").status_code == 200)
-        order = {"device": "attic", "led": "led", "state": "ON"}
-        asked = httpx2.post(f"{api}/led_control/", json=order, headers=headers, trust_env=False)
-        assert asked.status_code == 202
-        eventually(lambda: attic.received, what="the command")
-        topic, payload = attic.received[0]
-        assert topic == "iot/attic/led/set"
-        assert attic.publish("iot/attic/led/state", payload.decode(), retain=True) == "Success"
-        ended = httpx2.get(f"{api}/commands/{asked.json()['id']}/?wait=5", headers=headers, trust_env=False)
-        assert ended.json()["status"] == "confirmed"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -70,7 +70,7 @@ def test_while_the_broker_is_away_nothing_is_half_made_or_half_deleted(running: 
     app.run()
     assert not app.exception
     assert "Login at the broker" in [one.value for one in app.subheader]
-    assert "no broker answers" in text_of(app)
+    assert "Connection refused. Whether it may come in is shown when that is mended." in text_of(app)
     assert "Token for HTTP" in [one.value for one in app.subheader], "the rest of the page is there"
 
 
