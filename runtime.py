@@ -329,7 +329,13 @@ def device_logins(settings: Settings) -> DeviceLogins | None:
     )
     ca_file = settings.device_ca_file
     named = None if ca_file is None else Path(CA_NAME)
-    logins = DeviceLogins(login, Reach(reach.host, reach.port, reach.tls, named, settings.topic_root), ca_file)
+    plain = settings.plain_broker
+    logins = DeviceLogins(
+        login,
+        Reach(reach.host, reach.port, reach.tls, named, settings.topic_root),
+        ca_file,
+        None if plain is None else Reach(plain.host, plain.port, tls=False, root=settings.topic_root),
+    )
     if ca_file is not None and logins.certificate() is None:
         log.warning("%s can't be read by this server: it can't show devices what they know the broker by.", ca_file)
     return logins

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -30,7 +31,13 @@ from pydantic_settings import (
 )
 
 #: What the embedded broker has no use for: it asks nobody for a login, and devices are on this machine.
-_OF_A_BROKER_ELSEWHERE = ("MQTT_ADMIN_USER", "MQTT_ADMIN_PASSWORD", "MQTT_DEVICE_URL", "MQTT_DEVICE_CA_FILE")
+_OF_A_BROKER_ELSEWHERE = (
+    "MQTT_ADMIN_USER",
+    "MQTT_ADMIN_PASSWORD",
+    "MQTT_DEVICE_URL",
+    "MQTT_DEVICE_PLAIN_URL",
+    "MQTT_DEVICE_CA_FILE",
+)
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -45,6 +52,7 @@ _HELP = {
     "DATABASE_URL": "allowed: sqlite:///data/monitor.db or mysql+pymysql://user:password@host/database",
     "MQTT_URL": "allowed: mqtt://[user:password@]host[:1883] or mqtts://[user:password@]host[:8883]",
     "MQTT_DEVICE_URL": "allowed: mqtt://host[:1883] or mqtts://host[:8883]",
+    "MQTT_DEVICE_PLAIN_URL": "allowed: mqtt://host[:1883]",
     "MQTT_SHARE_GROUP": "allowed: 1 to 64 characters without '/', '+' and '#', such as workers",
     "TOPIC_ROOT": "allowed: one or more levels without '#', such as iot or +/iot",
     "DISPLAY_TIMEZONE": "allowed: a name such as Europe/Berlin or UTC",
@@ -147,6 +155,12 @@ def _check_device_url(url: str | None) -> str | None:
     return url
 
 
+def _check_plain_url(url: str | None) -> str | None:
+    if url is not None and parse_mqtt_url(url).tls:
+        raise ValueError("is for boards that speak no TLS")
+    return _check_device_url(url)
+
+
 def _check_topic_root(root: str) -> str:
     levels = root.split("/")
     if not all(levels) or "#" in root or any("+" in level and level != "+" for level in levels) or levels[-1] == "+":
@@ -202,9 +216,11 @@ def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
 def _is_missing(path: Path) -> bool:
     """Whether there is no such file. One in a folder that is closed to us may be there: who needs it says that."""
     try:
-        return not path.is_file()
+        return not stat.S_ISREG(path.stat().st_mode)
     except PermissionError:
         return False
+    except OSError:
+        return True
 
 
 def _empty_is_unset(value: object) -> object:
@@ -246,6 +262,7 @@ class Settings(BaseSettings):
     mqtt_admin_user: OptionalText = None
     mqtt_admin_password: OptionalSecret = None
     mqtt_device_url: Annotated[OptionalText, AfterValidator(_check_device_url)] = None
+    mqtt_device_plain_url: Annotated[OptionalText, AfterValidator(_check_plain_url)] = None
     mqtt_device_ca_file: OptionalPath = None
     topic_root: Annotated[str, AfterValidator(_check_topic_root)] = "iot"
 
@@ -323,6 +340,11 @@ class Settings(BaseSettings):
         if here is None or self.mqtt_device_url is None:
             return here and MqttAddress(here.host, here.port, here.tls)
         return parse_mqtt_url(self.mqtt_device_url)
+
+    @property
+    def plain_broker(self) -> MqttAddress | None:
+        """Where boards that speak no TLS reach it, None where they do as all devices, or not at all."""
+        return None if self.mqtt_device_plain_url is None else parse_mqtt_url(self.mqtt_device_plain_url)
 
     @property
     def device_ca_file(self) -> Path | None:

@@ -58,7 +58,8 @@ class Device(BaseModel):
     """A device. `name` is how people call it, `device` without such a name.
 
     `presence`: `online`, `late` (silent for three times as long as usual), `offline`, or `unknown`. `online` is what it
-    said or its readings prove, null where it never told. `last_seen` is UTC ms of its last message of any kind.
+    said or its readings prove, null where it never told. `last_seen` is UTC ms of its last message of any kind, 0
+    before the first.
     """
 
     device: str

@@ -13,6 +13,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,251}[A-Za-z0-9])?")
 #: Mosquitto's own bounds for a pause are wider; above this nobody would believe that it still tries.
 _LONGEST_PAUSE_S: Final = 3600
+#: Bytes. Brokers commonly take 1 MiB, and our server no payload of more than 1,000,000.
+LARGEST_PACKET: Final = 1_000_000
 
 
 class BadBridge(ValueError):
@@ -31,7 +33,7 @@ class Bridge:
     beside this one, else by the authorities that the system trusts. `certificate`: it shows one, with its key.
     `client_id`: at the far end, for whom it keeps a session. Times are seconds: after a failure the bridge waits
     between `pause_s` and `longest_pause_s`; after `keepalive_s` without a word it asks, and half as long after that it
-    takes the connection for dead.
+    takes the connection for dead. `largest_packet`: bytes; what is larger does not go up.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Bridge:
     pause_s: int = 10
     longest_pause_s: int = 60
     keepalive_s: int = 30
+    largest_packet: int = LARGEST_PACKET
 
     def __post_init__(self) -> None:
         for field in ("name", "site", "client_id"):
@@ -65,10 +68,15 @@ class Bridge:
             raise BadBridge("user", "a password needs a user.")
         if not self.tls and (self.certificate or self.own_ca):
             raise BadBridge("tls", "certificates need TLS.")
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
         if not 1 <= self.pause_s <= self.longest_pause_s <= _LONGEST_PAUSE_S:
             raise BadBridge("pause_s", f"expected 1 <= pause <= longest pause <= {_LONGEST_PAUSE_S} seconds.")
         if not 5 <= self.keepalive_s <= 65_535:
             raise BadBridge("keepalive_s", "Mosquitto takes 5 to 65535 seconds.")
+        if not 1_000 <= self.largest_packet <= 268_435_455:
+            raise BadBridge("largest_packet", "expected 1000 to 268435455 bytes.")
 
     @property
     def login(self) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import struct
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from broker import packets
 from broker.bridge import Bridge, is_loopback
 from broker.bridge_conf import Files
 
-_CONNACK: Final = 0x20
-_SUBACK: Final = 0x90
-_DISCONNECT: Final = b"\xe0\x00"
 _REFUSED: Final = 0x80
 #: MQTT 3.1.1, 3.2.2.3.
 _REASONS: Final = {
@@ -135,23 +130,17 @@ def _reason(error: OSError) -> str:
 
 def _greet(link: socket.socket, bridge: Bridge, timeout_s: float) -> None:
     """CONNECT without a clean session, or the bridge's own would be gone with all that waits in it."""
-    flags, rest = 0, _text(bridge.client_id)
-    if bridge.user is not None:
-        flags, rest = flags | 0x80, rest + _text(bridge.user)
-    if bridge.password is not None:
-        flags, rest = flags | 0x40, rest + _text(bridge.password)
-    hello = _text("MQTT") + bytes([4, flags]) + struct.pack("!H", bridge.keepalive_s) + rest
-    answer = _ask(link, b"\x10" + _length(len(hello)) + hello, _CONNACK, timeout_s)
+    hello = packets.connect(bridge.client_id, bridge.user, bridge.password, bridge.keepalive_s, clean=False)
+    answer = _ask(link, hello, packets.CONNACK, timeout_s)
     if answer[1]:
         raise _Failed(_REASONS.get(answer[1], f"it answers with the unknown code {answer[1]}"))
 
 
 def _subscribe(link: socket.socket, bridge: Bridge, timeout_s: float) -> None:
-    body = struct.pack("!H", 1) + _text(_commands(bridge)) + b"\x01"
-    answer = _ask(link, b"\x82" + _length(len(body)) + body, _SUBACK, timeout_s)
+    answer = _ask(link, packets.subscribe(_commands(bridge)), packets.SUBACK, timeout_s)
     if answer[2] == _REFUSED:
         raise _Failed(f"it does not let this login read {_commands(bridge)}: commands would never come down")
-    link.sendall(_DISCONNECT)
+    link.sendall(packets.DISCONNECT)
 
 
 def _commands(bridge: Bridge) -> str:
@@ -159,53 +148,9 @@ def _commands(bridge: Bridge) -> str:
 
 
 def _ask(link: socket.socket, packet: bytes, kind: int, timeout_s: float) -> bytes:
-    """The body of the answer of this kind; what else comes, as commands that waited, stays unacknowledged there."""
-    end = time.monotonic() + timeout_s
-    with contextlib.suppress(OSError):  # it has ended already, and why is there to be read
-        link.sendall(packet)
     try:
-        while time.monotonic() < end:
-            link.settimeout(max(end - time.monotonic(), 0.001))
-            first, body = _packet(link)
-            if first & 0xF0 == kind:
-                return body
-    except TimeoutError:
-        pass
+        return packets.ask(link, packet, kind, timeout_s)
+    except packets.NoAnswer:
+        raise _Failed(f"it says nothing for {timeout_s:g} s: is an MQTT broker at this port?") from None
     except OSError as error:  # by TLS 1.3 a refused certificate shows at the first answer
         raise _Failed(f"it ends the connection, {_reason(error)}") from None
-    raise _Failed(f"it says nothing for {timeout_s:g} s: is an MQTT broker at this port?")
-
-
-def _packet(link: socket.socket) -> tuple[int, bytes]:
-    first = _exactly(link, 1)[0]
-    length, shift = 0, 0
-    while True:
-        digit = _exactly(link, 1)[0]
-        length |= (digit & 0x7F) << shift
-        if not digit & 0x80:
-            return first, _exactly(link, length)
-        shift += 7
-
-
-def _exactly(link: socket.socket, count: int) -> bytes:
-    found = b""
-    while len(found) < count:
-        data = link.recv(count - len(found))
-        if not data:
-            raise ConnectionResetError
-        found += data
-    return found
-
-
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("!H", len(data)) + data
-
-
-def _length(count: int) -> bytes:
-    found = b""
-    while True:
-        count, digit = divmod(count, 128)
-        found += bytes([digit | (0x80 if count else 0)])
-        if not count:
-            return found

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from broker import audit_log, bridge_check, bridges, console, creation, stunnel
-from broker.bridge import BadBridge, Bridge, FarEnd, is_loopback
+from broker.bridge import LARGEST_PACKET, BadBridge, Bridge, FarEnd, is_loopback
 from broker.bridges import Part
 from broker.directory import BrokerDirectory
 from broker.locking import locked
@@ -37,6 +37,7 @@ _OPTIONS: Final = {
     "root": "--root",
     "pause_s": "--pause",
     "keepalive_s": "--keepalive",
+    "largest_packet": "--largest-packet",
 }
 _FILE_OPTIONS: Final[dict[Part, str]] = {"ca": "--ca", "certificate": "--certificate", "key": "--key"}
 
@@ -75,6 +76,9 @@ def add(  # noqa: PLR0913, PLR0917  # an option each
     pause: Annotated[int, typer.Option(min=1, help="Seconds between two tries, at least.")] = 10,
     longest_pause: Annotated[int, typer.Option(min=1, help="And at most.")] = 60,
     keepalive: Annotated[int, typer.Option(min=5, help="Seconds of silence after which it asks.")] = 30,
+    largest_packet: Annotated[
+        int, typer.Option(metavar="BYTES", help="What the far end takes; larger messages do not go up.")
+    ] = LARGEST_PACKET,
     path: console.Dir = console.DEFAULT,
     as_json: console.Json = False,
 ) -> None:
@@ -108,6 +112,7 @@ def add(  # noqa: PLR0913, PLR0917  # an option each
                 pause_s=pause,
                 longest_pause_s=max(longest_pause, pause),
                 keepalive_s=keepalive,
+                largest_packet=largest_packet,
             )
         except BadBridge as error:
             raise typer.BadParameter(str(error), param_hint=_OPTIONS[error.field]) from error
@@ -292,7 +297,9 @@ _FAR_ENDS: Final[dict[FarEnd, tuple[str, ...]]] = {
     ),
     "hivemq": ("HiveMQ: give the account these topics alone; see docs/bridge.md for its session expiry.",),
     "mosquitto": ("Mosquitto: max_queued_messages 0 there as well, or it drops what it acknowledged.",),
-    "nats": ("NATS: needs JetStream and a server name; device names with a dot need 2.10 or newer.",),
+    "nats": (
+        "NATS: needs JetStream and a server name. Before 2.10 one device name with a dot stops the whole bridge.",
+    ),
 }
 
 

@@ -64,7 +64,12 @@ def _login(bridge: Bridge) -> Iterator[str]:
     yield "# One id a site at the far end, and a fixed one here: both keep a session for it, and neither may follow"
     yield "# this machine's name, or what waits would be forgotten with it."
     yield f"remote_clientid {bridge.client_id}"
-    yield f"local_clientid bridge-{bridge.name}"
+    yield f"local_clientid {local_client_id(bridge.name)}"
+
+
+def local_client_id(name: str) -> str:
+    """By which Mosquitto keeps what waits for a bridge."""
+    return f"bridge-{name}"
 
 
 def _topics(bridge: Bridge) -> Iterator[str]:
@@ -99,4 +104,7 @@ def _life(bridge: Bridge) -> Iterator[str]:
     yield f"restart_timeout {bridge.pause_s} {bridge.longest_pause_s}"
     yield f"keepalive_interval {bridge.keepalive_s}"
     yield "start_type automatic"
+    yield "# A far end ends the connection over a larger message than it takes, and so each time anew: nothing would"
+    yield "# pass any more. What is larger stays here."
+    yield f"bridge_max_packet_size {bridge.largest_packet}"
     yield ""

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from broker import bridge_conf, stunnel
+from broker import bridge_conf, bridge_sessions, stunnel
 from broker.bridge import Bridge
 from broker.creation import DirectoryError
 from broker.directory import BrokerDirectory
@@ -65,6 +65,7 @@ def file_of(directory: BrokerDirectory, name: str, part: Part) -> Path:
 
 def save(directory: BrokerDirectory, bridge: Bridge, parts: dict[Part, bytes]) -> None:
     """Keep a bridge, in the place of one of the same name. `parts` are the PEM files it needs. Raises OSError."""
+    bridge_sessions.note_kept(directory, bridge.name)
     for part in _ENDINGS:
         file = file_of(directory, bridge.name, part)
         if part in parts:
@@ -80,6 +81,7 @@ def remove(directory: BrokerDirectory, name: str) -> bool:
     """Forget a bridge and all its files; whether there was one. Raises BridgeFileError, OSError."""
     if find(directory, name) is None:
         return False
+    bridge_sessions.note_removed(directory, name)
     for ending in (".json", ".conf", ".stunnel", *_ENDINGS.values()):
         (directory.bridges / f"{name}{ending}").unlink(missing_ok=True)
     return True
@@ -107,6 +109,7 @@ def _forget_strays(directory: BrokerDirectory, known: set[str]) -> None:
     """A bridge whose .json somebody deleted would go on otherwise."""
     for file in directory.bridges.glob("*.conf"):
         if file.stem not in known:
+            bridge_sessions.note_removed(directory, file.stem)
             file.unlink()
 
 

@@ -14,6 +14,7 @@ import typer
 from broker import (
     audit_log,
     bridge_commands,
+    bridge_sessions,
     bridges,
     certificate_commands,
     console,
@@ -96,7 +97,7 @@ def run(path: console.Dir = console.DEFAULT) -> None:
     """Run Mosquitto in the foreground with what `init` made, until Ctrl-C or SIGTERM."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level="INFO")
     with console.plain_errors():
-        status = running.run(console.opened(path), _bridged)
+        status = running.run(console.opened(path), _bridged, bridge_sessions.forget_removed)
     raise typer.Exit(status)
 
 

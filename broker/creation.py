@@ -135,13 +135,17 @@ def _make_accounts(directory: BrokerDirectory, settings: BrokerSettings) -> None
 def _write_server_env(directory: BrokerDirectory, settings: BrokerSettings, server: str, admin: str) -> None:
     root = "" if settings.root == "iot" else f"TOPIC_ROOT={settings.root}\n"
     host = f"[{settings.hosts[0]}]" if ":" in settings.hosts[0] else settings.hosts[0]
+    plain = ""
+    if settings.plain_address is not None:
+        address = f"[{settings.plain_address}]" if ":" in settings.plain_address else settings.plain_address
+        plain = f"MQTT_DEVICE_PLAIN_URL=mqtt://{address}:{settings.port}\n"
     text = (
         "# The server's logins at its broker: for its .env, or EnvironmentFile= of a systemd unit.\n"
         f"MQTT_URL=mqtt://{access.SERVER}:{quote(server, safe='')}@127.0.0.1:{settings.port}\n"
         f"MQTT_ADMIN_USER={access.ADMINISTRATOR}\n"
         f"MQTT_ADMIN_PASSWORD={admin}\n"
         "# What it tells devices: where the broker is, and what they know it by.\n"
-        f"MQTT_DEVICE_URL=mqtts://{host}:{settings.tls_port}\n"
+        f"MQTT_DEVICE_URL=mqtts://{host}:{settings.tls_port}\n{plain}"
         f"MQTT_DEVICE_CA_FILE={Authority(directory.absolute().certificates).certificate}\n{root}"
     )
     if not directory.server_env.exists() or directory.server_env.read_text(encoding="utf-8") != text:

@@ -53,17 +53,21 @@ class BadName(LoginError):
 
 @dataclass(frozen=True, slots=True)
 class DeviceLogins:
-    """Who changes logins at the broker, and how devices reach it. `ca_file`: what they know it by, on this machine."""
+    """Who changes logins at the broker, and how devices reach it.
+
+    `ca_file`: what they know it by, on this machine. `plain`: how boards that speak no TLS reach it, None where they do
+    as all devices, or not at all.
+    """
 
     administrator: Administrator
     reach: Reach
     ca_file: Path | None = None
+    plain: Reach | None = None
 
     def find(self, device: str) -> Account | None:
         """The device's login as it is now. Raises BrokerRefuses."""
-        with _in_words():
-            account = provisioning.find(self.administrator, device)
-        return account if account is not None and account.kind == "device" else None
+        with _in_words(changes=False):
+            return _of_a_device(provisioning.find(self.administrator, device))
 
     def add(self, device: str, note: Note) -> Credentials:
         """Make a login. Raises LoginExists, BadName, BrokerRefuses, and what `note` raises."""
@@ -73,23 +77,28 @@ class DeviceLogins:
     def give(self, device: str, note: Note) -> Credentials:
         """Make a login, or give the one there is another password. Raises as `add`."""
         self._check(device)
-        known = self._of_a_device(device)
-        if known is None or known.revoked:
+        known = _looked(note, "device_login.replace", device, lambda: provisioning.find(self.administrator, device))
+        if known is None or known.revoked or known.kind != "device":
             return _noted(note, "device_login.create", device, lambda: self._add(device))
         return _noted(note, "device_login.replace", device, lambda: provisioning.rotate(self.administrator, device))
 
     def revoke(self, device: str, note: Note) -> None:
         """Let it in no more, and end its connection. Raises NoLogin, also if it was revoked, BrokerRefuses."""
-        known = self.find(device)
-        if known is None or known.revoked:
-            raise NoLogin(f"{device[:191]} has no login at the broker that lets it in.")
-        _noted(note, "device_login.revoke", device, lambda: provisioning.revoke(self.administrator, device))
+        _noted(note, "device_login.revoke", device, lambda: self._revoke(device))
 
     def forget(self, device: str, note: Note) -> bool:
-        """End its connection and take its login away; whether it had one. Raises BrokerRefuses."""
-        if self.find(device) is None:
-            return False
-        _noted(note, "device_login.delete", device, lambda: provisioning.forget(self.administrator, device))
+        """End the connection of a device that shall be deleted, and take its login away; whether it had one.
+
+        Raises BrokerRefuses.
+        """
+        action = "device_login.delete"
+        try:
+            account = _looked(note, action, device, lambda: provisioning.find(self.administrator, device))
+            if _of_a_device(account) is None:
+                return False
+            _noted(note, action, device, lambda: provisioning.forget(self.administrator, device))
+        except BrokerRefuses as error:
+            raise BrokerRefuses(f"{error} So {device} is not deleted.") from error
         return True
 
     @contextmanager
@@ -112,8 +121,11 @@ class DeviceLogins:
             return None
 
     def snippets(self, made: Credentials) -> tuple[Snippet, ...]:
-        """What to paste into a device. Our boards speak no TLS, so with it their settings are left out."""
-        return tuple(one for one in paste.snippets(self.reach, made) if not (self.reach.tls and one.is_plain))
+        """What to paste into a device. Without a way for what speaks no TLS, that is left out."""
+        plain = self.plain or self.reach
+        for_tls = (one for one in paste.snippets(self.reach, made) if not one.is_plain)
+        for_plain = () if plain.tls else (one for one in paste.snippets(plain, made) if one.is_plain)
+        return (*for_tls, *for_plain)
 
     def _check(self, device: str) -> None:
         if device == self.administrator.username:
@@ -123,16 +135,17 @@ class DeviceLogins:
         except access.NameRefused as refused:
             raise BadName(f"{refused}.") from refused
 
-    def _of_a_device(self, device: str) -> Account | None:
-        with _in_words():
-            account = provisioning.find(self.administrator, device)
+    def _add(self, device: str) -> Credentials:
+        account = provisioning.find(self.administrator, device)
         if account is not None and account.kind != "device":
             raise LoginExists(f"The login {device} is that of a site's bridge. Choose another name.")
-        return account
-
-    def _add(self, device: str) -> Credentials:
-        self._of_a_device(device)
         return provisioning.add(self.administrator, device, self.reach.root)
+
+    def _revoke(self, device: str) -> None:
+        known = _of_a_device(provisioning.find(self.administrator, device))
+        if known is None or known.revoked:
+            raise NoLogin(f"{device[:191]} has no login at the broker that lets it in.")
+        provisioning.revoke(self.administrator, device)
 
     def _take_back(self, device: str, note: Note) -> None:
         """Nobody has seen its password: where it stays, that harms nobody, and it can be given another."""
@@ -154,8 +167,22 @@ def _noted(note: Note, action: str, device: str, do: Callable[[], T]) -> T:
     return done
 
 
+def _looked(note: Note, action: str, device: str, look: Callable[[], T]) -> T:
+    """What has to be known before it can be said what is asked for; only a failure is noted."""
+    try:
+        with _in_words():
+            return look()
+    except LoginError as error:
+        note(action, device, "failed", str(error))
+        raise
+
+
+def _of_a_device(account: Account | None) -> Account | None:
+    return account if account is not None and account.kind == "device" else None
+
+
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _in_words(*, changes: bool = True) -> Iterator[None]:
     try:
         yield
     except AccountExists as error:
@@ -163,7 +190,14 @@ def _in_words() -> Iterator[None]:
     except NoSuchAccount as error:
         raise NoLogin(str(error)) from error
     except AdministrationAway as error:
-        end = "Whether it did that is not known." if error.begun else "Nothing was changed there."
-        raise BrokerRefuses(f"The broker's logins are out of reach: {str(error).rstrip('.')}. {end}") from error
+        end = " Whether it did that is not known." if error.begun else " Nothing was changed there."
+        raise BrokerRefuses(
+            f"The broker's logins are out of reach: {_sentence(error)}{end if changes else ''}"
+        ) from error
     except AdministrationError as error:
-        raise BrokerRefuses(f"The broker's logins can't be changed: {str(error).rstrip('.')}.") from error
+        raise BrokerRefuses(f"The broker's logins can't be changed: {_sentence(error)}") from error
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text if text.endswith((".", "?")) else f"{text}."

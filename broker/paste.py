@@ -52,12 +52,14 @@ def base_topic(reach: Reach, device: str) -> str:
     return f"{reach.root}/{device}"
 
 
-def publish_line(reach: Reach, credentials: Credentials) -> str:
-    """A line for a terminal that sends one reading."""
+def publish_line(
+    reach: Reach, credentials: Credentials, topic: str = "telemetry", message: str = '{"temperature": 21.5}'
+) -> str:
+    """A line for a terminal that sends one reading, or another message below the device's own topic."""
     words = ["mosquitto_pub", "-h", reach.host, "-p", str(reach.port), "-i", credentials.client_id]
     words += ["-u", credentials.username, "-P", credentials.password or ""]
     words += _trust(reach)
-    words += ["-q", "1", "-t", f"{base_topic(reach, credentials.username)}/telemetry", "-m", '{"temperature": 21.5}']
+    words += ["-q", "1", "-t", f"{base_topic(reach, credentials.username)}/{topic}", "-m", message]
     return shlex.join(words)
 
 
@@ -118,8 +120,8 @@ def address(reach: Reach, credentials: Credentials) -> str:
 
 
 def qr_svg(text: str) -> str:
-    """The text as a QR code, black on white with its quiet zone, for a page."""
-    return segno.make(text, error="m", micro=False).svg_inline(scale=4, dark="#000", light="#fff")
+    """The text as a QR code, black on white with its quiet zone, for a page: an image's address with SVG in it."""
+    return segno.make(text, error="m", micro=False).svg_data_uri(scale=4, dark="#000", light="#fff")
 
 
 def qr_terminal(text: str) -> str:

@@ -43,20 +43,29 @@ class _Child:
     pause_s: float = _AGAIN_FIRST_S
 
 
-def run(directory: BrokerDirectory, prepare: Callable[[BrokerDirectory], Sequence[Beside]]) -> int:
+def run(
+    directory: BrokerDirectory,
+    prepare: Callable[[BrokerDirectory], Sequence[Beside]],
+    begun: Callable[[BrokerDirectory], None] = lambda _: None,
+) -> int:
     """Run Mosquitto until a signal ends it, or it ends; its exit status, 0 after SIGTERM or Ctrl-C.
 
-    `prepare` writes what else belongs to the configuration and says what runs beside. SIGHUP has Mosquitto read its
+    `prepare` writes what else belongs to the configuration and says what runs beside; `begun` is called once Mosquitto
+    answers. SIGHUP has Mosquitto read its
     certificates anew. Call it in the main thread. Raises DirectoryError, NoMosquitto, StartFailed, CertificateError.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
-        return _run(directory, prepare)
+        return _run(directory, prepare, begun)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run(directory: BrokerDirectory, prepare: Callable[[BrokerDirectory], Sequence[Beside]]) -> int:
+def _run(
+    directory: BrokerDirectory,
+    prepare: Callable[[BrokerDirectory], Sequence[Beside]],
+    begun: Callable[[BrokerDirectory], None],
+) -> int:
     with locked(directory):
         write_configuration(directory)
         authority = Authority(directory.certificates)
@@ -74,6 +83,7 @@ def _run(directory: BrokerDirectory, prepare: Callable[[BrokerDirectory], Sequen
         "The broker runs: %s, TLS %d, by certificate %d.", settings.port, settings.tls_port, settings.certificate_port
     )
     try:
+        begun(directory)
         return _watch(mosquitto, children)
     finally:
         for process in (mosquitto, *(child.process for child in children)):

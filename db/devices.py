@@ -169,12 +169,12 @@ def last_seen(connection: Connection, name: str) -> int | None:
     return connection.scalar(select(devices.c.last_seen).where(devices.c.name == name))
 
 
-def ensure(connection: Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:
-    """Ids of these devices; those that are new are made."""
+def ensure(connection: Connection, names: Sequence[str], now_ms: int, *, heard: bool = True) -> dict[str, int]:
+    """Ids of these devices; those that are new are made: they were `heard` just now, or somebody makes them by hand."""
     known = ids(connection, names)
     missing = sorted(set(names) - known.keys())
     if missing:
-        rows = [{"name": name, "last_seen": now_ms, "created_at": now_ms} for name in missing]
+        rows = [{"name": name, "last_seen": now_ms if heard else 0, "created_at": now_ms} for name in missing]
         connection.execute(insert_ignore(devices), rows)
         known |= ids(connection, missing)
     return known

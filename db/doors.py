@@ -130,7 +130,7 @@ class Doors(Membership):
         made = DeviceToken(device, tokens.hint(token), self._clock(), None, actor.name)
 
         def create(connection: Connection) -> None:
-            device_id = devices.ensure(connection, [device], made.created_at)[device]
+            device_id = devices.ensure(connection, [device], made.created_at, heard=False)[device]
             devices.bring_back(connection, [device_id])
             device_tokens.replace(connection, device_id, made, tokens.digest(token, tokens.DEVICE) or "")
 

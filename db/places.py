@@ -106,7 +106,7 @@ def make(connection: Connection, key: bytes, device: str, changes: PlaceChange, 
     known = connection.scalar(select(devices.c.id).where(devices.c.name == device, device_rows.THERE))
     if known is not None:
         raise Conflict(f"There is a device {device} already.")
-    device_rows.bring_back(connection, [device_rows.ensure(connection, [device], at)[device]])
+    device_rows.bring_back(connection, [device_rows.ensure(connection, [device], at, heard=False)[device]])
     audit.record(connection, key, Entry(at, by.name, by.origin.address, "device.make", device, "ok", ""))
     return change(connection, key, device, changes, by=by, at=at)
 

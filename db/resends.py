@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, delete, insert, select, tuple_, update
 
 from db.devices import THERE
 from db.schema import devices, resend_gone, resends
@@ -165,12 +165,6 @@ def counts(connection: Connection) -> ResendCounts:
     for outcome, first, last in connection.execute(select(resends.c.outcome, resends.c.first, resends.c.last)):
         found[outcome or "waiting"] += last - first + 1
     return ResendCounts(**found)
-
-
-def any_work(connection: Connection) -> bool:
-    """Whether there are ranges, or answers that were not taken."""
-    there = (select(func.count()).select_from(table) for table in (resends, resend_gone))
-    return any(connection.scalar(query) for query in there)
 
 
 def there(connection: Connection, device_ids: Iterable[int]) -> set[int]:

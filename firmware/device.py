@@ -97,7 +97,10 @@ class Device:
         self._under_way: set[int] = set()
         self._last_ts = 0
         self._led = Led(settings.clock.now_ms, settings.led_delay_s, random, self._report_led)
-        client_id = f"sim-{settings.root.replace('/', '-')}-{self.name}"
+        # A login of the device's own holds for this client id alone; devices that share one must differ.
+        user = settings.address.username
+        own = user is not None and user.split("/")[-1] == self.name
+        client_id = user if user is not None and own else f"sim-{settings.root.replace('/', '-')}-{self.name}"
         will = Will(self._topic(messages.STATUS), messages.OFFLINE)
         self._link = Link(settings.address, client_id, will, self, crowd, settings.patience, random)
 

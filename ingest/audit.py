@@ -206,6 +206,8 @@ def gone(device: Device, last: LatestReading | None) -> bool:
 def judge(device: Device, last: LatestReading | None, usual_ms: int | None, now: int) -> Silent | None:
     """Whether a device is silent: because it said that it goes, or because it is long past its habit."""
     since = device.last_seen if last is None else last.received_at
+    if since == 0:  # somebody made it, and it was never heard
+        return None
     if gone(device, last):
         return Silent(device.name, since, usual_ms, offline=True)
     patience = max(_SILENT_AFTER_MS, _SILENT_AFTER_INTERVALS * (usual_ms or 0))

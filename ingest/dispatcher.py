@@ -283,7 +283,7 @@ class Dispatcher:
         with self._as_keeper() as connection:
             chosen = self._asking.note(connection, chosen, now)
         for one in chosen:  # what the broker does not get is asked for the next time
-            log.info("Asking %s for numbers %d to %d again.", one.device, one.range.first, one.range.last)
+            log.debug("Asking %s for numbers %d to %d again.", one.device, one.range.first, one.range.last)
             expires_in_s = self._asking.expires_in_s(one.range)
             self._sender.send(asking.REQUEST, self._asking.topic(one.device), asking.payload(one.range), expires_in_s)
 

@@ -5,11 +5,12 @@ Part of the keeper's upkeep, after the account is folded. What it decides stands
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from db import account, resends
 from db.engine import Connection, Engine, reading
+from db.resends import Resend
 from ingest.placement import OWN_BOOT
 from ingest.resend_plan import ResendSettings, StartKey, StartNow, planned
 
@@ -25,18 +26,22 @@ class ResendUpkeep:
     def work(self, now: int) -> None:
         """Bring the ranges up to `now` (UTC ms). Raises DatabaseAway, and what `transaction` raises."""
         with reading(self._engine) as connection:
-            starts = self._starts(connection, now)
-            if not starts and not resends.any_work(connection):
-                return
+            before, gone = resends.every(connection), resends.gone(connection)
+            starts = self._starts(connection, before, now)
+        after = planned(before, starts, gone, now, self._settings)
+        if not gone and set(after) == set(before):
+            return
         with self._transaction() as connection:
-            before, gone = resends.every(connection, locked=True), resends.gone(connection)
-            resends.replace(connection, before, planned(before, starts, gone, now, self._settings), gone)
+            present = resends.every(connection, locked=True)
+            if present != before:  # somebody was asked meanwhile
+                after = planned(present, starts, gone, now, self._settings)
+            resends.replace(connection, present, after, gone)
 
-    def _starts(self, connection: Connection, now: int) -> dict[StartKey, StartNow]:
+    def _starts(self, connection: Connection, rows: Iterable[Resend], now: int) -> dict[StartKey, StartNow]:
         """Starts of which something is missing, or was."""
         recent = account.recent_starts(connection, now - round(self._settings.give_up_s * 1000))
         wanted = {(one.device_id, one.boot) for one in recent if one.has_gap}
-        wanted |= {(row.device_id, row.boot) for row in resends.every(connection) if row.outcome != "repaired"}
+        wanted |= {(row.device_id, row.boot) for row in rows if row.outcome != "repaired"}
         # Of a start that has no name of its own the device knows nothing.
         wanted = {key for key in wanted if not key[1].startswith(OWN_BOOT)}
         there = resends.there(connection, (device_id for device_id, _ in wanted))

@@ -123,7 +123,7 @@ def wait_for_first_actuator() -> None:
         return
     st.subheader("Nothing to control yet", anchor=False)
     st.markdown("Each lamp, fan or set point gets a card here once its device reports its state:")
-    show_how_to_report(runtime.device_address, runtime.settings.topic_root)
+    show_how_to_report(runtime)
 
 
 st.title("Control", anchor=False)

@@ -12,8 +12,8 @@ from db.removal import Removal
 from pages.parts.acting import show_acting, take_act
 from pages.parts.clock import display_zone, now_ms
 from pages.parts.connect import wait_for_first_device
-from pages.parts.device_credentials import show_new_device
 from pages.parts.device_detail import show_device
+from pages.parts.device_new import show_new_device
 from pages.parts.device_rows import MOST, ORDERS, Order, Row, arranged, counts_text, devices_html, missing_today, row_of
 from pages.parts.format import count, things
 from pages.parts.login import check_reader, guard, may

@@ -234,7 +234,7 @@ def wait_for_readings() -> None:
         return
     st.subheader("Nothing is stored yet", anchor=False)
     st.markdown("Every reading stays here, for charts of any range and as files. Send a first one from a terminal:")
-    show_how_to_connect(runtime.device_address, runtime.settings.topic_root)
+    show_how_to_connect(runtime)
 
 
 def first_view(view: View, choice: Choice) -> View:

@@ -124,7 +124,7 @@ def show_devices(snapshot: Snapshot) -> None:
         with st.expander("Connect a real device"):
             runtime = get_runtime()
             st.markdown("These devices are simulated. One of your own appears beside them with its first reading:")
-            show_how_to_connect(runtime.device_address, runtime.settings.topic_root)
+            show_how_to_connect(runtime)
 
 
 st.title("Live", anchor=False)

@@ -82,9 +82,11 @@ class Link:
             if time.ticks_diff(time.ticks_ms(), began) > config.patience_ms:
                 raise Broken("nobody answers there")
             await self._breathe(_IDLE_MS)
-        name = f"{config.root}-{config.device}".replace("/", "-").encode()
-        user, password = config.mqtt_user.encode(), config.mqtt_password.encode()
-        client.hello(name, self._outbox.status_topic, b"offline", user, password)
+        user, password = config.mqtt_user, config.mqtt_password
+        # A login of the board's own holds for this client id alone; boards that share one must differ.
+        own = user.split("/")[-1] == config.device
+        name = user if own else f"{config.root}-{config.device}".replace("/", "-")
+        client.hello(name.encode(), self._outbox.status_topic, b"offline", user.encode(), password.encode())
         while not client.connected:
             client.poll()
             await self._breathe(_IDLE_MS)

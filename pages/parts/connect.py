@@ -8,6 +8,9 @@ from urllib.parse import urljoin
 
 import streamlit as st
 
+from broker import paste
+from broker.paste import Reach
+from broker.provisioning import Credentials
 from runtime import Runtime
 from settings import MqttAddress
 
@@ -34,14 +37,35 @@ def curl_line(address: str, token: str) -> str:
     return f"curl -H {quote(f'Authorization: Bearer {token}')} {quote(urljoin(address, 'api/devices/'))}"
 
 
-def show_how_to_connect(address: MqttAddress, topic_root: str) -> None:
+def login_line(reach: Reach, topic: str = "telemetry", message: str = _READING) -> str:
+    """The same at a broker where each device has a login of its own, for one called kitchen."""
+    name = f"{_EXAMPLE_SITE}/kitchen" if reach.root.startswith("+/") else "kitchen"
+    return paste.publish_line(reach, Credentials(name, "PASSWORD", name), topic, message)
+
+
+def show_how_to_connect(runtime: Runtime) -> None:
     """The line to copy, and what a device has to send."""
-    st.code(publish_line(address, topic_root), language=None, wrap_lines=True)
-    password = " Put the password into `MQTT_PASSWORD` first." if address.username is not None else ""
+    _show_line(runtime, "telemetry", _READING)
     st.markdown(
-        f"`mosquitto_pub` comes with Debian's package `mosquitto-clients`.{password} "
+        "`mosquitto_pub` comes with Debian's package `mosquitto-clients`. "
         "A device publishes the same to a topic with its own name: every number in the JSON becomes a metric."
     )
+
+
+def _show_line(runtime: Runtime, topic: str, message: str) -> None:
+    """What the device kitchen sends below its own topic, and where its password comes from."""
+    if runtime.logins is not None:
+        st.code(login_line(runtime.logins.reach, topic, message), language=None, wrap_lines=True)
+        st.markdown(
+            "This broker asks each device for a login of its own. An admin makes it on *Devices*, where all of it is "
+            "shown once; put it in place of `kitchen` and `PASSWORD`."
+        )
+        return
+    address = runtime.device_address
+    line = publish_line(address, runtime.settings.topic_root, f"kitchen/{topic}", message)
+    st.code(line, language=None, wrap_lines=True)
+    if address.username is not None:
+        st.markdown("Put the password into `MQTT_PASSWORD` first.")
 
 
 def wait_for_first_device(runtime: Runtime, away: str, first: str) -> None:
@@ -56,14 +80,13 @@ def wait_for_first_device(runtime: Runtime, away: str, first: str) -> None:
         return
     st.subheader("No device has reported yet", anchor=False)
     st.markdown(first)
-    show_how_to_connect(runtime.device_address, runtime.settings.topic_root)
+    show_how_to_connect(runtime)
 
 
-def show_how_to_report(address: MqttAddress, topic_root: str) -> None:
+def show_how_to_report(runtime: Runtime) -> None:
     """The line with which a device first tells of an actuator, and how it hears what is asked of it."""
-    line = publish_line(address, topic_root, "kitchen/led/state", "OFF")
-    st.code(line, language=None, wrap_lines=True)
-    root = topic_root.replace("+", _EXAMPLE_SITE)
+    _show_line(runtime, "led/state", "OFF")
+    root = runtime.settings.topic_root.replace("+", _EXAMPLE_SITE)
     st.markdown(
         f"A device hears what is asked of it on `{root}/kitchen/led/set`, and reports on `{root}/kitchen/led/state` "
         "what it does then. That report is what is shown here."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import streamlit as st
 
 from pages.parts.clock import display_zone, now_ms
@@ -13,25 +11,6 @@ from pages.parts.login import actor_of, check_role
 from pages.parts.notes import Once, attempt, note_done, note_html, show_once, take_note
 from pages.parts.words import html, markdown, plain
 from runtime import get_runtime
-
-_FORM: Final = "device form"
-
-
-def show_new_device() -> None:
-    """A form for a device that sends over HTTP. One that sends over MQTT makes itself known."""
-    with st.expander("Add a device that sends over HTTP"):
-        st.markdown("A device that sends over MQTT is listed by itself. One that sends over HTTP needs a token first.")
-        number = st.session_state.setdefault(_FORM, 0)
-        with st.form(f"device_{number}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name of a new device", placeholder="greenhouse", autocomplete="off", width=280)
-            asked = st.form_submit_button("Add device")
-    if asked:
-        device = (name or "").strip()
-        if device in get_runtime().board.current.devices:
-            st.query_params["device"] = device
-        elif make_token(device):
-            st.session_state[_FORM] = number + 1
-        st.rerun()
 
 
 def make_token(device: str) -> bool:

@@ -17,6 +17,7 @@ from pages.parts.audit_table import audit_html
 from pages.parts.clock import display_zone, now_ms
 from pages.parts.device_credentials import show_token
 from pages.parts.device_forms import show_add_actuator, show_place_form, show_units_form
+from pages.parts.device_login import show_login
 from pages.parts.device_removal import ask_to_delete, ask_to_remove
 from pages.parts.device_rows import missing_today
 from pages.parts.device_tables import actuators_html, commands_html, facts_html, metrics_html
@@ -179,6 +180,7 @@ def show_admin(place: Place, actuators: list[Actuator], series: list[Series]) ->
     show_add_actuator(name, actuators)
     show_place_form(place)
     show_units_form(name, series)
+    show_login(name)
     show_token(name)
     show_audit(name)
     st.subheader("Delete", anchor=False)

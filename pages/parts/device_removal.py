@@ -11,8 +11,10 @@ from db import devices, history, places, removal
 from db.chunks import DamagedChunk
 from db.engine import Connection, DatabaseAway, snapshot
 from pages.parts.device_change import change
+from pages.parts.device_login import end_login
 from pages.parts.format import things
 from pages.parts.login import check_role
+from pages.parts.notes import attempt, note_problem
 from pages.parts.words import html, markdown
 from runtime import get_runtime
 
@@ -60,20 +62,31 @@ def ask_to_delete(device: str) -> None:
     check_role("admin")
     stored = readings_of(device)
     what = "all its readings" if stored is None else f"its {things(stored, 'reading')}"
+    credentials = "its token" if get_runtime().logins is None else "its token and its login at the broker"
     st.html(
-        f"<p><b>{html(device)}</b> goes with {what}, its actuators and its token; what is asked of it has failed then. "
-        "Commands and audit entries stay. It happens in the background and <b>can't be undone</b>.</p>"
+        f"<p><b>{html(device)}</b> goes with {what}, its actuators, {credentials}; what is asked of it has failed "
+        "then. Commands and audit entries stay. It happens in the background and <b>can't be undone</b>.</p>"
         "<p>A device that goes on sending is back with its next message. To delete it, type its name: "
         f"<b>{html(device)}</b></p>"
     )
     typed = st.text_input("Name of the device to delete", autocomplete="off", key="device_delete_name")
     sure = (typed or "").strip() == device
     if st.button(f"Delete {markdown(device)}", type="primary", disabled=not sure, key="device_delete_sure"):
-        deleted = change(
-            device,
-            lambda connection, key, who, at: removal.ask(connection, key, device, by=who, at=at),
-            f"{device} is being deleted.",
-        )
-        if deleted:
+        if _delete(device):
             st.query_params.clear()
         st.rerun()
+
+
+def _delete(device: str) -> bool:
+    """Its login at the broker first, so that it sends nothing more meanwhile; whether both was done."""
+    ended, had_login = attempt(lambda: end_login(device))
+    if not ended:
+        return False
+    deleted = change(
+        device,
+        lambda connection, key, who, at: removal.ask(connection, key, device, by=who, at=at),
+        f"{device} is being deleted.",
+    )
+    if not deleted and had_login:
+        note_problem(f"{device} can't come in at the broker any more, but it is not deleted: do that again.")
+    return deleted

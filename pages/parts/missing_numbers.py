@@ -57,7 +57,9 @@ def _so_far(one: Resend, now: int, zone: tzinfo) -> str:
     if one.outcome == "gone":
         return "The device says that it has them no longer"
     if one.outcome == "unanswered":
-        return f"Asked for {_times(one.tries)}, no answer" if one.tries else "The device was not there to be asked"
+        return (
+            f"Asked for {_times(one.tries)}, no answer" if one.tries else "It could not be asked for them within a day"
+        )
     next_at = "" if one.next_at is None else f" from {moment(one.next_at, now, zone)} on"
     if one.asked_at is None:
         return f"To be asked for{next_at or ' after what is asked for now'}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Final, Literal, TypeVar
 
 import streamlit as st
 
+from broker.logins import LoginError
 from db.doors import DoorsError
 from db.engine import DatabaseAway
 from pages.parts.words import html
@@ -40,17 +42,36 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """More of a secret, opened when it is wanted: a sentence, a text to copy, the address of a
+    picture (`data:`) with what it shows in words.
+    """
+
+    title: str
+    told: str = ""
+    text: str = ""
+    picture: str = ""
+    shows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Once:
     """A secret that is shown until somebody says it was taken: what it is, what to do with it, lines to copy."""
 
     title: str
     text: str
     lines: tuple[tuple[str, str], ...]
+    folded: tuple[Folded, ...] = ()
 
 
 def note_done(text: str) -> None:
     """Say on the page's next run what was done."""
     st.session_state[_NOTE] = Note("done", text)
+
+
+def note_told(text: str) -> None:
+    """Say on the page's next run what is so, and was not done."""
+    st.session_state[_NOTE] = Note("told", text)
 
 
 def note_problem(text: str) -> None:
@@ -63,7 +84,7 @@ def attempt(do: Callable[[], T]) -> tuple[bool, T | None]:
     st.session_state.pop(_NOTE, None)
     try:
         return True, do()
-    except DoorsError as refused:
+    except (DoorsError, LoginError) as refused:
         note_problem(str(refused))
     except DatabaseAway:
         note_problem(_AWAY)
@@ -105,10 +126,22 @@ def show_notes() -> None:
         for label, line in once.lines:
             st.html(f'<p class="sm-dim">{html(label)}</p>')
             st.code(line, language=None, wrap_lines=True)
+        for one in once.folded:
+            _show_folded(one)
         if st.button("I have taken it", key="once_taken"):
             del st.session_state[_ONCE]
             st.session_state.pop(_NOTE, None)
             st.rerun()
+
+
+def _show_folded(folded: Folded) -> None:
+    with st.expander(folded.title):
+        if folded.told:
+            st.html(f'<p class="sm-dim">{html(folded.told, _LONGEST)}</p>')
+        if folded.text:
+            st.code(folded.text, language=None, wrap_lines=True)
+        if folded.picture:
+            st.html(f'<img class="sm-picture" src="{escape(folded.picture)}" alt="{html(folded.shows)}">')
 
 
 def note_html(kind: Kind, text: str) -> str:

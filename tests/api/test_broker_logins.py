@@ -140,6 +140,12 @@ def test_while_the_broker_is_away_nothing_is_half_made_or_half_deleted(
     for method, path in (("POST", "lost/login"), ("DELETE", "lost/login"), ("DELETE", "lost")):
         assert client.request(method, f"/api/devices/{path}/", headers=admin).status_code == 503
     assert known(here) == {"lost"}
+    assert [action for action, result in entries(here, "lost") if result == "failed"] == [
+        "device_login.create",
+        "device_login.replace",
+        "device_login.revoke",
+        "device_login.delete",
+    ]
 
 
 def test_what_fails_after_the_login_was_made_takes_it_back(
@@ -194,7 +200,10 @@ def test_another_password_and_revoking_end_the_connection_at_once(
     assert client.delete("/api/devices/shed/login/", headers=admin).status_code == 404
     with device(client.post("/api/devices/shed/login/", headers=admin).json(), tmp_path) as again:
         assert again.publish("iot/shed/telemetry") == "Success"
-    assert [action for action, result in entries(here, "shed") if result == "asked"] == [
+    assert entries(here, "shed").count(("device_login.revoke", "failed")) == 1
+    assert [
+        action for action, result in entries(here, "shed") if action.startswith("device_login") and result == "ok"
+    ] == [
         "device_login.create",
         "device_login.replace",
         "device_login.revoke",
@@ -239,3 +248,23 @@ def test_a_wrong_administrator_is_told(
     assert answer.status_code == 503
     assert "refuses the administrator's login" in answer.json()["detail"]
     assert "not the one" not in answer.text
+
+
+def test_a_device_of_a_site_is_called_with_it(
+    here: Place, client: TestClient, people: People, part_directory: Path, tmp_path: Path
+) -> None:
+    with ProductionBroker(part_directory, "--root", "+/iot") as broker:
+        assert broker.settings["TOPIC_ROOT"] == "+/iot"
+        joined(here, broker)
+        here.runtime.settings = here.runtime.settings.model_copy(update={"topic_root": "+/iot"})
+        admin = people.headers("key admin")
+        told = client.post("/api/devices/", json={"device": "site1/kitchen"}, headers=admin).json()["mqtt"]
+        with device(told, tmp_path) as kitchen:
+            assert kitchen.publish("site1/iot/kitchen/telemetry") == "Success"
+            assert kitchen.publish("site2/iot/kitchen/telemetry") == "Not authorized"
+        with device(told, tmp_path) as kitchen:
+            assert client.delete("/api/devices/site1/kitchen/login/", headers=admin).status_code == 204
+            assert kitchen.gone.wait(5)
+        assert client.post("/api/devices/site1/kitchen/login/", headers=admin).status_code == 201
+        assert client.delete("/api/devices/site1/kitchen/", headers=admin).status_code == 202
+        assert accounts(broker) == {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,3 +191,48 @@ def test_two_brokers_of_ours_are_bridged_by_what_the_commands_print(
         )
         assert site.command("bridge", "check", "cloud").status == 0
         assert "reads bridges only when it starts" in add(site, *where).out
+
+
+def tunnel_of(site: ProductionBroker) -> int | None:
+    """The process id of the stunnel that the site's broker started, None if none runs."""
+    for child in Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+            if "stunnel" in Path(f"/proc/{child}/comm").read_text():
+                return int(child)
+    return None
+
+
+def test_a_tunnel_that_ends_is_begun_anew(cloud: ProductionBroker, part_directory: Path, tmp_path: Path) -> None:
+    (part_directory / "site").mkdir()
+    site = ProductionBroker(part_directory / "site")
+    (tmp_path / "password").write_text(cloud.add("site1", "--site")["password"])
+    where = ["--to", "127.0.0.1", "--site", "site1", "--ca", str(cloud.ca), "--port", str(cloud.tls_port)]
+    where += ["--user", "site1", "--password-file", str(tmp_path / "password"), "--pause", "1", "--longest-pause", "1"]
+    assert add(site, *where).status == 0
+    user, _, password = cloud.settings["MQTT_URL"].removeprefix("mqtt://").split("@")[0].partition(":")
+    with site, DeviceClient(cloud.port, "server", user, password) as above:
+        above.subscribe("+/bridge/state")
+        eventually(lambda: ("site1/bridge/state", b"1") in above.received, what="the bridge")
+        first = tunnel_of(site)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: ("site1/bridge/state", b"0") in above.received, what="the end of the bridge")
+        eventually(lambda: above.received[-1] == ("site1/bridge/state", b"1"), what="the bridge anew")
+        assert tunnel_of(site) not in (None, first)
+
+
+def test_what_waits_for_a_removed_bridge_is_thrown_away(broker: ProductionBroker) -> None:
+    """Else Mosquitto would go on queueing for it, without end."""
+    assert add(broker, "--to", "127.0.0.1", "--port", str(free_port()), "--no-tls").status == 0
+    device = broker.add("kitchen")
+    with broker:
+        login = ("kitchen", "kitchen", device["password"], broker.ca)
+        with DeviceClient(broker.tls_port, *login) as kitchen:
+            for _ in range(30):
+                kitchen.publish("iot/kitchen/telemetry", "x" * 1000)
+        removed = broker.command("bridge", "remove", "cloud")
+        assert "reads bridges only when it starts" in removed.out
+    assert b"x" * 1000 in (broker.directory.store / "mosquitto.db").read_bytes()
+    with broker:
+        eventually(lambda: not list(broker.directory.bridges.iterdir()), what="the end of what waited")
+    assert b"x" * 1000 not in (broker.directory.store / "mosquitto.db").read_bytes()

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from broker.bridge import Bridge
 from tests.broker.device_client import Denied, DeviceClient
 from tests.chaos.bridge_scenes import Crossed, Told, commands_over_a_cut, states_over_a_cut, two_sites
 from tests.chaos.bridge_stage import SMALL_BRIDGE, bridge_staged
+from tests.parts.bridged import BridgedSite, Hearer, logged_mosquitto
+from tests.parts.eventually import eventually
 from tests.parts.production_broker import ProductionBroker
 
 
@@ -41,6 +44,20 @@ def test_two_sites_do_not_meet(part_directory: Path) -> None:
 def test_one_client_id_at_two_sites_loses_no_reading(part_directory: Path) -> None:
     with bridge_staged(part_directory, SMALL_BRIDGE) as stage:
         assert two_sites(stage, 80, same_client_id=True).lost == {"site1": 0, "site2": 0}
+
+
+def test_a_message_that_is_too_large_for_the_far_end_stops_no_other(part_directory: Path) -> None:
+    """It ends the connection with whoever sends such a one, and would do so each time anew."""
+    (part_directory / "far").mkdir()
+    site = BridgedSite(part_directory / "site")
+    with logged_mosquitto(part_directory / "far", "max_packet_size 20000") as far:
+        bridge = Bridge("cloud", "site1", "127.0.0.1", far.port, "site1", tls=False, largest_packet=20_000)
+        site.add(replace(bridge, pause_s=1, longest_pause_s=1))
+        with site, Hearer(far.port, "site1/iot/#") as above:
+            eventually(site.is_bridged, what="a bridge")
+            site.broker.publish("iot/kitchen/telemetry", "x" * 30_000)
+            site.broker.publish("iot/kitchen/telemetry", "1")
+            eventually(lambda: above.heard == [("site1/iot/kitchen/telemetry", "1")], what="the one that fits")
 
 
 def publication(topic: str, payload: bytes, packet_id: int) -> bytes:

@@ -199,6 +199,7 @@ def test_a_certificate_that_ends_soon_is_said_and_renewed_at_the_next_start(part
 
 def test_without_tls_a_board_comes_in_where_it_was_asked_for(part_directory: Path) -> None:
     broker = ProductionBroker(part_directory, "--plain", "127.0.0.9")
+    assert broker.settings["MQTT_DEVICE_PLAIN_URL"] == f"mqtt://127.0.0.9:{broker.port}"
     made = broker.command("device", "add", "board").out
     config = json.loads(made.split("# config.json of an ESP8266 of ours\n")[1].split("\n\n")[0])
     assert (config["mqtt_host"], config["device"], config["root"]) == ("127.0.0.9", "board", "iot")

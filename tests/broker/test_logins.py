@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from broker import creation, dynamic_security, provisioning
 from broker.logins import BadName, BrokerRefuses, DeviceLogins, LoginExists, NoLogin
 from broker.paste import Reach
+from tests.parts.mosquitto import Mosquitto
 from tests.parts.ports import free_port
 from tests.parts.production_broker import ProductionBroker
 
@@ -123,12 +126,33 @@ def test_away_it_says_so_in_words(logins: DeviceLogins) -> None:
         DeviceLogins(dynamic_security.Administrator("127.0.0.1", there.port, "x", "y"), logins.reach).find("kitchen")
 
 
-def test_over_tls_no_settings_are_shown_to_boards_that_have_none(logins: DeviceLogins) -> None:
+def test_a_broker_that_takes_the_connection_and_says_nothing_is_given_up(logins: DeviceLogins) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        there = replace(logins.administrator, port=silent.getsockname()[1], timeout_s=0.5)
+        with pytest.raises(BrokerRefuses, match=r"out of reach: .* Nothing was changed there"):
+            replace(logins, administrator=there).add("kitchen", Notes())
+
+
+def test_a_broker_without_the_plugin_is_told(logins: DeviceLogins, mosquitto: Mosquitto) -> None:
+    there = replace(logins.administrator, port=mosquitto.port, timeout_s=0.5)
+    with pytest.raises(BrokerRefuses, match=r"Has it the dynamic security plugin\? Nothing was changed there"):
+        replace(logins, administrator=there).add("kitchen", Notes())
+
+
+def test_settings_for_boards_without_tls_are_shown_where_they_can_come_in(logins: DeviceLogins) -> None:
     made = provisioning.Credentials("kitchen", "secret", "kitchen")
+    title = "config.json of an ESP8266 of ours"
     shown = {one.title: one.text for one in logins.snippets(made)}
     assert "--cafile ca.crt" in shown["Send a reading"]
-    assert not any("config.json" in title for title in shown)
-    plain = DeviceLogins(logins.administrator, Reach("broker.example", 1883, tls=False))
-    assert any("config.json" in one.title for one in plain.snippets(made))
-    assert plain.certificate() is None
+    assert title not in shown
+    beside = replace(logins, plain=Reach("192.0.2.7", 1883, tls=False))
+    config = json.loads({one.title: one.text for one in beside.snippets(made)}[title])
+    assert (config["mqtt_host"], config["mqtt_port"], config["mqtt_user"]) == ("192.0.2.7", 1883, "kitchen")
+    plain = replace(logins, reach=Reach("broker.example", 1883, tls=False))
+    assert [one.title for one in plain.snippets(made)].count(title) == 1
+
+
+def test_what_devices_know_the_broker_by(logins: DeviceLogins, tmp_path: Path) -> None:
     assert "BEGIN CERTIFICATE" in (logins.certificate() or "")
+    assert replace(logins, ca_file=None).certificate() is None
+    assert replace(logins, ca_file=tmp_path / "closed to us").certificate() is None

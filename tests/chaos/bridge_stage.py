@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from broker.bridge import Bridge
 from db.engine import DatabaseError
+from ingest.resend_plan import ResendSettings
 from tests.chaos.verdict import last_numbers, readings
 from tests.ingest.worker import Worker
 from tests.parts.bridge_tls import SigningAuthority
@@ -222,8 +223,8 @@ class BridgeStage:
 
 
 @contextmanager
-def bridge_staged(directory: Path, scale: BridgeScale) -> Iterator[BridgeStage]:
-    """Everything a run needs, connected; nothing published yet."""
+def bridge_staged(directory: Path, scale: BridgeScale, resends: ResendSettings | None = None) -> Iterator[BridgeStage]:
+    """Everything a run needs, connected; nothing published yet. `resends`: of the cloud's worker, None for its own."""
     authority = SigningAuthority(directory / "ca")
     certificate, key = authority.issue(SITE)
     url = f"sqlite:///{directory}/monitor.db"
@@ -233,7 +234,7 @@ def bridge_staged(directory: Path, scale: BridgeScale) -> Iterator[BridgeStage]:
         site = BridgedSite(directory / "site")
         site.add(bridge_to(wire.port, scale), ca=authority.ca, certificate=certificate, key=key)
         stack.enter_context(site)
-        worker = Worker(url, cloud.broker.url, CLOUD_ROOT, name="cloud-worker", commands=True)
+        worker = Worker(url, cloud.broker.url, CLOUD_ROOT, name="cloud-worker", commands=True, resends=resends)
         worker.start()
         stack.callback(worker.database.dispose)
         stack.callback(worker.stop)

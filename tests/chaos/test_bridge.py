@@ -15,7 +15,10 @@ from tests.chaos.bridge_faults import BRIDGE_FAULTS
 from tests.chaos.bridge_scenes import Told, commands_over_a_cut, states_over_a_cut, two_sites
 from tests.chaos.bridge_stage import FULL_BRIDGE, BridgeFault, bridge_staged, play_bridge
 from tests.chaos.conftest import RecordBridge
+from tests.chaos.power_cut import Scene, count_up, cut_power
+from tests.parts.eventually import eventually
 from tests.parts.far_ends import Aedes, NatsServer
+from tests.parts.simulated import SimulatedDevices
 
 
 @pytest.mark.timeout(900)
@@ -57,6 +60,26 @@ def test_two_sites(part_directory: Path, record_line: list[str], same: bool) -> 
     record_line.append(f"Two sites with {'one client id' if same else 'their own client ids'}: {found}")
     assert found.lost == {"site1": 0, "site2": 0}
     assert same or found.astray == ()
+
+
+@pytest.mark.timeout(1200)
+def test_what_a_sites_broker_forgot_is_asked_for_over_the_bridge(part_directory: Path, record_line: list[str]) -> None:
+    """10,000 messages, the site's broker killed with all that waited for the link, the times of production."""
+    with bridge_staged(part_directory, replace(FULL_BRIDGE, longest_pause_s=20)) as stage:
+        url, site = stage.url, stage.site.broker
+        with SimulatedDevices(site.url, "iot", count=20, period_s=20 / 250) as devices:
+            cut_power(Scene(devices, 20, site, url, stage.wire.cut, stage.wire.mend), much=2_500)
+            eventually(lambda: len(devices.taken) >= 10_000, 120, what="all readings")
+            devices.finish()
+            eventually(lambda: devices.acknowledged == len(devices.taken), what="the broker's answers")
+            before = count_up(url, devices).undelivered
+            eventually(lambda: count_up(url, devices).undelivered == 0, 900, what="all readings in the cloud")
+            found = count_up(url, devices)
+    record_line.append(
+        f"Power cut at a site during a cut of the link: {before:,} missing before any was asked for; {found}"
+    )
+    assert (found.stored, found.doubled, devices.lost) == (found.sent, 0, 0)
+    assert before > 2_500
 
 
 #: aedes comes from npm, which not every machine has.

@@ -11,14 +11,18 @@ import pytest
 from db.engine import snapshot
 from db.places import Place
 from ingest import day_counts
+from ingest.resend_plan import ResendSettings
 from ingest.vitals import now_ms
 from pages.parts.places import every_name
 from tests.chaos.bridge_stage import SMALL_BRIDGE, BridgeStage, bridge_staged
+from tests.chaos.power_cut import Scene, count_up, cut_power, nothing_missing
 from tests.ingest.command_desk import Desk
 from tests.ingest.worker import Worker
 from tests.parts.eventually import eventually
 from tests.parts.obeying import ObeyingDevice
 from tests.parts.publisher import Publisher
+from tests.parts.recalling import Pulse
+from tests.parts.simulated import SimulatedDevices
 
 DAY_MS = 86_400_000
 NAME = "site1/kitchen"
@@ -123,6 +127,21 @@ def test_site_and_cloud_hold_the_same_day_by_day(stage: BridgeStage, tmp_path: P
     finally:
         here.stop()
         here.database.dispose()
+
+
+def test_what_the_sites_broker_forgot_is_asked_for_over_the_bridge(part_directory: Path) -> None:
+    soon = ResendSettings(settle_s=0.3, first_s=1.0, calm_s=0.05, behind_s=3600, look_s=0.05)
+    with bridge_staged(part_directory, SMALL_BRIDGE, soon) as stage:
+        url, site = stage.url, stage.site.broker
+        with (
+            SimulatedDevices(site.url, "iot", count=3, period_s=0.075) as devices,
+            Pulse(stage.cloud.broker.port, "site1/iot/pulse/x"),
+        ):
+            cut_power(Scene(devices, 3, site, url, stage.wire.cut, stage.wire.mend), much=20)
+            devices.finish()
+            eventually(lambda: nothing_missing(url) and count_up(url, devices).undelivered == 0, what="all readings")
+            found = count_up(url, devices)
+    assert (found.stored, found.doubled, devices.lost) == (found.sent, 0, 0)
 
 
 def counted(worker: Worker, site: str = "") -> day_counts.DayCounts:

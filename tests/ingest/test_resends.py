@@ -24,11 +24,11 @@ Make = Callable[..., Worker]
 
 @pytest.fixture
 def start(database_url: str, mosquitto: Mosquitto, topic_root: str, make_worker: MakeWorker) -> Iterator[Make]:
-    def make(how: ResendSettings = SOON, *, root: str = topic_root, **more: object) -> Worker:
+    def make(how: ResendSettings = SOON, *, root: str = topic_root, keeps: bool = True, **more: object) -> Worker:
         worker = make_worker(database_url, mosquitto.url, root, commands=True, resends=how, **more)
         worker.start()
         worker.connected()
-        eventually(lambda: worker.health.keeper)
+        eventually(lambda: worker.health.keeper is keeps)
         return worker
 
     with Pulse(mosquitto.port, f"{topic_root}/pulse/x"), Pulse(mosquitto.port, f"site1/{topic_root}/pulse/x"):
@@ -135,10 +135,12 @@ def test_a_device_that_never_answers_is_let_alone_in_the_end(
 
 
 def test_a_device_that_is_offline_is_asked_once_it_is_back(start: Make, mosquitto: Mosquitto, topic_root: str) -> None:
-    worker = start(replace(SOON, settle_s=0.3))
+    how = replace(SOON, settle_s=0.3)
+    start(how).stop()
     with RecallingDevice(mosquitto.port, f"{topic_root}/d") as device:
         device.send(0, 4)
-        device.say("status", "offline", retain=True)
+        device.say("status", "offline", retain=True)  # all of it waits at the broker
+        worker = start(how)
 
         def is_due_and_offline() -> bool:
             with reading(worker.database) as connection:
@@ -181,3 +183,22 @@ def test_another_keeper_does_not_ask_again(start: Make, mosquitto: Mosquitto, to
             eventually(lambda: other.asked, what="a request of the new keeper")
         assert len(device.asked) == 1
         assert (1, 3, None, 1) in briefly(second)
+
+
+def test_of_workers_that_share_the_keeper_asks_and_any_takes_the_answer(
+    start: Make, mosquitto: Mosquitto, topic_root: str
+) -> None:
+    how = replace(SOON, settle_s=1.0)
+    keeper = start(how, name=f"{topic_root}-1", group="g")
+    start(how, name=f"{topic_root}-2", group="g", keeps=False)
+
+    def partly(_request: object) -> list[object]:
+        return [{"boot": "a1", "gone": [5, 5]}, *([device.reading(number)] for number in (6, 7, 8))]
+
+    with RecallingDevice(mosquitto.port, f"{topic_root}/d", partly) as device:
+        device.send(*range(5), *range(9, 15))
+        eventually(
+            lambda: {(5, 5, "gone", 1), (6, 8, "repaired", 1)} <= set(briefly(keeper)),
+            what="answers, by whom they came",
+        )
+    assert sorted(set(stored(keeper))) == [0, 1, 2, 3, 4, *range(6, 15)] == sorted(stored(keeper))

@@ -77,7 +77,7 @@ def test_everybody_sees_the_devices_and_one_of_them_at_its_own_address(server: S
     page = pages.open(server.url + "/devices")
     expect(page.get_by_role("row")).to_have_count(len(DEVICES) + 1)
     expect(row(page, "room-1").get_by_text("esp8266-dht22")).to_be_visible()
-    expect(page.get_by_text("Add a device that sends over HTTP")).to_have_count(0)
+    expect(page.get_by_text("Add a device")).to_have_count(0)
 
     row(page, "room-1").get_by_role("button", name="Open room-1").click()
 

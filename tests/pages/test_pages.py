@@ -11,9 +11,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from db import places
+from db import devices, places, resends
 from db.engine import writing
 from db.places import PlaceChange
+from db.resends import Resend
 from db.rights import Actor, Origin
 from ingest.vitals import now_ms
 from runtime import Runtime, get_runtime
@@ -225,6 +226,19 @@ def test_system_shows_what_could_not_be_understood(running: Runtime) -> None:
 
     assert "&lt;b&gt;warm&lt;/b&gt;" in shown
     assert "iot/kitchen/telemetry" in shown
+
+
+def test_system_shows_what_a_device_was_asked_to_send_again(running: Runtime) -> None:
+    with writing(running.engine) as connection:
+        device_id = devices.ensure(connection, ["kitchen"], now_ms())["kitchen"]
+        row = Resend(device_id, "a1", 3, 5, now_ms(), 1, now_ms(), outcome="gone", ended_at=now_ms())
+        resends.replace(connection, [], [row], [])
+
+    app = opened("system")
+
+    assert not app.exception
+    for said in ("kitchen sent 3 messages that never reached us", "The device says that it has them no longer"):
+        assert said in text_of(app)
 
 
 def test_a_database_that_goes_away_leaves_the_cards_and_takes_no_page(

@@ -65,7 +65,7 @@ NEVER = "greenhouse sent 12 messages that never reached us, noticed 14:05. "
         (asked(tries=2, asked_at=NOW), f"{NEVER}Asked for 2 times, last 14:10"),
         (asked(tries=1, outcome="gone"), f"{NEVER}The device says that it has them no longer"),
         (asked(tries=10, outcome="unanswered"), f"{NEVER}Asked for 10 times, no answer"),
-        (asked(outcome="unanswered"), f"{NEVER}The device was not there to be asked"),
+        (asked(outcome="unanswered"), f"{NEVER}It could not be asked for them within a day"),
         (
             asked(tries=1, outcome="repaired", ended_at=NOW),
             "greenhouse sent 12 missing messages again when asked, here since 14:10",
