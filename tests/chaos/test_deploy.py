@@ -129,6 +129,7 @@ def test_the_page_holds_from_its_first_block_to_its_last(server: Server, record_
             looked.add(block.chapter)
     assert looked == set(LOOKS), "a chapter has another name"
     record_line.append(memory(server))
+    look_at_a_bridge(server)
     look_at_the_end(server)
 
 
@@ -322,6 +323,27 @@ def look_at_two_workers(server: Server) -> None:
     look_at_a_new_reading(server, 24.5)
     health = json.loads(server.get("/api/health/"))
     assert {worker["name"] for worker in health["ingest"]["workers"]} >= {"smart-monitor-1", "smart-monitor-2"}
+
+
+def look_at_a_bridge(server: Server) -> None:
+    """The broker's sandbox has room for a bridge with its stunnel; here it leads back to the same broker."""
+    installed = server.debian.run("apt-get install -y -qq --no-install-recommends stunnel4", internet=True, seconds=300)
+    assert installed.returncode == 0, installed.stdout[-2000:]
+    server.say(
+        "smart-monitor broker device add site1 --site --json >/root/site1.json\n"
+        'export BRIDGE_PASSWORD=$(python3 -c \'import json; print(json.load(open("/root/site1.json"))["password"])\')\n'
+        f"smart-monitor broker bridge add cloud --to {NAME} --site site1 --user site1 "
+        "--ca /etc/ssl/smart-monitor-broker.crt\n"
+        "systemctl restart smart-monitor-broker.service"
+    )
+    since = server.say("systemctl show --property=ActiveEnterTimestamp --value smart-monitor-broker.service")
+    connected = "ss --tcp --no-header --processes state established dport = :8883 | grep --count stunnel"
+    eventually(lambda: server.debian.run(connected).stdout.strip() == "1", what="the bridge")
+    said = server.say(
+        f"journalctl --no-pager --output=cat --since={shlex.quote(since)} -u smart-monitor-broker.service"
+    )
+    assert "ended, status" not in said
+    look_at_a_new_reading(server, 25.5)
 
 
 def look_at_the_end(server: Server) -> None:
