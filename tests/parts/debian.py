@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Self
 
 from tests.parts.eventually import eventually
 from tests.parts.process import PartFailedError, PartMissingError, Process, find_program
 
-#: Where a base tree is kept from one run to the next. Unset: it is made anew, which takes minutes.
+#: Where a base tree is kept from one run to the next. Unset: each run makes its own, which takes a minute or two.
 CACHE: Final = "DEBIAN_CACHE"
 _MIRROR: Final = "http://deb.debian.org/debian"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -79,8 +81,7 @@ class Debian:
         self.tree = directory / "debian"
         self._name = name
         self._group = f"smart-monitor-{os.getpid()}-{directory.name}"
-        base = _base(directory)
-        subprocess.run(["cp", "-a", "--reflink=auto", base, self.tree], check=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", _base(), self.tree], check=True)
         (self.tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost\n")
         (self.tree / "etc/hostname").write_text(f"{name}\n")
         private = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
@@ -155,10 +156,15 @@ def _cgroup_mounts() -> list[Path]:
     return [Path(row[1]) for row in rows if row[2] == "cgroup2"]
 
 
-def _base(directory: Path) -> Path:
+@cache
+def _for_this_run() -> TemporaryDirectory[str]:
+    """Where the base tree lies as long as this process lives."""
+    return TemporaryDirectory(prefix="sm-debian-")
+
+
+def _base() -> Path:
     """A tree to copy, made by debootstrap unless the cache has one. Raises PartMissingError, PartFailedError."""
-    kept = os.environ.get(CACHE)
-    base = (Path(kept) if kept else directory) / "bookworm"
+    base = Path(os.environ.get(CACHE) or _for_this_run().name) / "bookworm"
     if (base / "etc/debian_version").exists():
         return base
     debootstrap = find_program("debootstrap", package="debootstrap")
