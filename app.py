@@ -29,7 +29,7 @@ from streamlit.starlette import App
 
 import runtime
 import settings as settings_module
-from api import api, headers, origins
+from api import api, headers, origins, serving
 from ingest.supervisor import Supervisor, supervised
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
         # An exception here would be shown as a traceback. Nothing was started, so nothing is left to end.
         log.critical("%s", error)
         os._exit(1)
-    runtime.send_at_once()
+    serving.send_at_once()
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancelled_request)
     atexit.register(runtime.get_runtime.clear)  # the server skips what follows if a client kept it waiting
     try:
         async with supervised(Supervisor.of(os.environ), lambda: runtime.get_runtime().health()):
-            with runtime.announced_stop(asyncio.get_running_loop()):
+            with serving.announced_stop(asyncio.get_running_loop()):
                 yield
     except asyncio.CancelledError:
         # The server ends without waiting for a client that would not leave, and cancels this instead of asking it to

@@ -6,22 +6,14 @@ it, and whoever asks next starts the next one.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import fcntl
 import logging
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import IO, Any, Final, Protocol
+from typing import IO, Final, Protocol
 
 import streamlit as st
 
@@ -33,7 +25,7 @@ from broker.dynamic_security import Administrator
 from broker.embedded import BrokerStartError, EmbeddedBroker
 from broker.logins import CA_NAME, DeviceLogins
 from broker.paste import Reach
-from db import commands, migrations, passwords
+from db import commands, data_folder, migrations, passwords
 from db import engine as database
 from db.commands import Command
 from db.doors import Actor, Doors
@@ -59,11 +51,6 @@ _CHILD_STOP_S: Final = 1.0
 _LOOK_AFTER_S: Final = 1.0
 _LONGEST_LOOK_S: Final = 60.0
 _FIRST_LOOK_S: Final = 0.1
-#: How long the server waits for clients to take what it still has for them.
-_CLIENTS_LEAVE_S: Final = 1.5
-#: Of this process, on Linux and macOS alike.
-_OPEN_FILES: Final = Path("/dev/fd")
-_LOCK_WAIT_S: Final = 10.0
 #: How long a thread waits for one that computes. A request passes several threads: with Python's own 5 ms at each, an
 #: answer beside a busy worker took 8 to 13 ms instead of 3.
 _TURN_S: Final = 0.001
@@ -282,7 +269,10 @@ def start_runtime(settings: Settings) -> Runtime:
     """
     warn_without_effect(settings)
     _check_admin_password(settings)
-    lock = _lock_data_dir(settings.data_dir)
+    try:
+        lock = data_folder.hold(settings.data_dir)
+    except data_folder.FolderRefused as error:
+        raise StartError(str(error)) from error
     embedded: EmbeddedBroker | None = None
     try:
         secret = secret_key(settings)
@@ -378,44 +368,6 @@ def _worker(
     return make_service(settings, engine, mqtt5, board, vitals, audit_key, devices=address)
 
 
-def _lock_data_dir(data_dir: Path) -> IO[str]:
-    """Hold the data folder for this process: two of them would be two workers with one name.
-
-    The lock of a runtime that is just ending (*Clear cache*) is waited for.
-    """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StartError(f"The data folder {data_dir} can't be written: {error.strerror}. Set DATA_DIR.") from error
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    pause = threading.Event()
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            if owner != str(os.getpid()) or time.monotonic() > deadline:
-                lock.close()
-                raise StartError(_owner_says(owner, data_dir)) from None
-            pause.wait(0.05)  # flock has no time-out to wait with
-        else:
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            return lock
-
-
-def _owner_says(owner: str, data_dir: Path) -> str:
-    if owner == str(os.getpid()):  # an edit of get_runtime() itself gives it a new place in the cache
-        return "This server runs already, and its runtime.py was changed. Restart it to use the new one."
-    return (
-        f"Another Smart Monitor (process {owner}) uses the data folder {data_dir}. "
-        "Stop it, or set DATA_DIR to another folder."
-    )
-
-
 def _end_child(child: subprocess.Popen[bytes] | None) -> None:
     """Close a child's stdin, which ends it; kill it if it does not listen."""
     if child is None:
@@ -435,52 +387,4 @@ def warn_without_effect(settings: Settings) -> None:
         log.warning("%s", sentence)
 
 
-@contextlib.contextmanager
-def announced_stop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """While the server runs in `loop`, tell its open streams of SIGTERM and SIGINT.
-
-    The server itself waits for open responses before it ends, and an event stream never ends by itself. Only the first
-    signal goes through: a second Ctrl-C would make it skip the orderly end, which takes less than five seconds anyway.
-    A client that stopped reading could hold it for ever; after a while the server is told to go on without it, which
-    uvicorn understands as that second Ctrl-C.
-    """
-    asked = threading.Event()
-
-    def announce(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            return
-        asked.set()
-        # Later, in the loop: here the main thread may be anywhere, in the middle of get_runtime() as well.
-        loop.call_soon_threadsafe(lambda: get_runtime().announce_stop())
-        handler = before[number]
-        if callable(handler):
-            handler(number, frame)
-        impatient = before[signal.SIGINT]
-        if callable(impatient):
-            loop.call_soon_threadsafe(loop.call_later, _CLIENTS_LEAVE_S, impatient, signal.SIGINT, None)
-
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, announce)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def send_at_once() -> None:
-    """Let the server's connections send what they have at once.
-
-    Streamlit binds the server's socket in a way by which asyncio leaves Nagle's algorithm on: on a connection that is
-    kept, an answer then waits 40 ms for the client to acknowledge its first part. What is set at a socket that listens
-    is so at each connection it accepts; which one the server's is nobody tells, so it is all of this process.
-    """
-    for opened in _OPEN_FILES.iterdir():
-        if opened.is_socket():
-            with socket.socket(fileno=os.dup(int(opened.name))) as one:
-                if one.type == socket.SOCK_STREAM and one.family in (socket.AF_INET, socket.AF_INET6):
-                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-__all__ = ["Runtime", "SettingsError", "StartError", "announced_stop", "get_runtime", "send_at_once", "start_runtime"]
+__all__ = ["Runtime", "SettingsError", "StartError", "get_runtime", "start_runtime"]

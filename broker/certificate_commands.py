@@ -14,10 +14,17 @@ from broker import audit_log, console, creation
 from broker.certificates import Authority, Certificate, CertificateError
 from broker.locking import locked
 
-app = typer.Typer(help="The authority's certificates: expiry, renewal, revocation.", no_args_is_help=True)
+app = typer.Typer(help="The authority's certificates: expiry, renewal, revocation.")
 
 _DAY_MS: Final = 86_400_000
 _SOON_DAYS: Final = 30
+
+
+@app.callback(invoke_without_command=True)
+def certificates(context: typer.Context, path: console.Dir = console.DEFAULT, as_json: console.Json = False) -> None:
+    """Alone: list them."""
+    if context.invoked_subcommand is None:
+        list_certificates(path, as_json)
 
 
 @app.command("list")

@@ -179,6 +179,7 @@ def test_a_renewed_certificate_lets_in_and_the_list_tells_when_it_ends(part_dire
     assert broker.command("certificates", "renew").status == 0
     answer = broker.command("certificates", "list", "--json")
     assert answer.status == 0
+    assert broker.command("certificates", "--json").document == answer.document
     listed = {one["use"]: one for one in json.loads(answer.out)}
     assert listed["client"]["days_left"] == 729
     assert listed["server"]["days_left"] == 824

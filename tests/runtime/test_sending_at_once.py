@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from runtime import send_at_once
+from api.serving import send_at_once
 
 
 def test_a_socket_that_listens_passes_it_on_to_its_connections() -> None:
