@@ -18,7 +18,7 @@ from typing import IO, Final, Protocol
 import streamlit as st
 
 import settings as settings_module
-from broker.doctor.connection import Endpoint
+from broker.connection import Endpoint
 from broker.doctor.examination import examine
 from broker.doctor.finding import Finding
 from broker.dynamic_security import Administrator

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from broker import packets
 from broker.bridge import Bridge, is_loopback
 from broker.bridge_conf import Files
+from broker.connection import Connection, Endpoint, NotIn
 
-_REFUSED: Final = 0x80
-#: MQTT 3.1.1, 3.2.2.3.
+#: What follows in what nobody explains.
+_WITHOUT_A_WORD: Final = "without a word; it may want a certificate (--certificate, --key), or another port"
+#: By paho's words for the codes of MQTT 3.1.1, 3.2.2.3.
 _REASONS: Final = {
-    1: "it does not speak MQTT 3.1.1",
-    2: "it does not take this client id",
-    3: "it says that it is not available now",
-    4: "user or password are wrong",
-    5: "it does not let this login in: user or password are wrong, or the account is tied to another client id, "
-    "disabled, or its certificate is not known there",
+    "Client identifier not valid": "it does not take this client id",
+    "Server unavailable": "it says that it is not available now",
+    "Bad user name or password": "user or password are wrong",
+    "Not authorized": "it does not let this login in: user or password are wrong, or the account is tied to another "
+    "client id, disabled, or its certificate is not known there",
 }
 
 
@@ -57,18 +57,25 @@ def check(bridge: Bridge, files: Files, *, login: bool = True, timeout_s: float 
             yield Finding(step, True, f"it proved to be {bridge.host}, by {link.version()}")
         elif not is_loopback(bridge.host):
             yield Finding(step, True, "none, as asked: whoever stands between can read and change everything")
+        step = "login"
         if login:
-            step = "login"
-            _greet(link, bridge, timeout_s)
-            yield Finding(step, True, f"it takes {bridge.login} with client id {bridge.client_id}")
-            step = "commands"
-            _subscribe(link, bridge, timeout_s)
-            yield Finding(step, True, f"it lets the bridge read {_commands(bridge)}")
+            for found in _log_in(bridge, files, timeout_s):
+                yield found
+                step = "commands"
     except _Failed as failed:
         yield Finding(step, False, str(failed))
+    except NotIn as error:
+        yield Finding(step, False, _in_words(error, timeout_s))
     finally:
         if link is not None:
             link.close()
+
+
+def far_end(bridge: Bridge, files: Files) -> Endpoint:
+    """Where the bridge leads, with its login."""
+    return Endpoint(
+        bridge.host, bridge.port, bridge.user, bridge.password, bridge.tls, files.ca, files.certificate, files.key
+    )
 
 
 def _resolve(bridge: Bridge) -> list[str]:
@@ -124,33 +131,26 @@ def _unproven(bridge: Bridge, why: str) -> str:
 
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLEOFError | ConnectionError):
-        return "without a word; it may want a certificate (--certificate, --key), or another port"
+        return _WITHOUT_A_WORD
     return str(getattr(error, "reason", None) or error.strerror or error).lower().replace("_", " ")
 
 
-def _greet(link: socket.socket, bridge: Bridge, timeout_s: float) -> None:
-    """CONNECT without a clean session, or the bridge's own would be gone with all that waits in it."""
-    hello = packets.connect(bridge.client_id, bridge.user, bridge.password, bridge.keepalive_s, clean=False)
-    answer = _ask(link, hello, packets.CONNACK, timeout_s)
-    if answer[1]:
-        raise _Failed(_REASONS.get(answer[1], f"it answers with the unknown code {answer[1]}"))
+def _log_in(bridge: Bridge, files: Files, timeout_s: float) -> Iterator[Finding]:
+    """Without a clean session, or the bridge's own would be gone with all that waits in it. Raises NotIn, _Failed."""
+    with Connection(far_end(bridge, files), timeout_s, bridge.client_id, session=True) as connection:
+        yield Finding("login", True, f"it takes {bridge.login} with client id {bridge.client_id}")
+        if not connection.subscribe(_commands(bridge)):
+            raise _Failed(f"it does not let this login read {_commands(bridge)}: commands would never come down")
+        yield Finding("commands", True, f"it lets the bridge read {_commands(bridge)}")
 
 
-def _subscribe(link: socket.socket, bridge: Bridge, timeout_s: float) -> None:
-    answer = _ask(link, packets.subscribe(_commands(bridge)), packets.SUBACK, timeout_s)
-    if answer[2] == _REFUSED:
-        raise _Failed(f"it does not let this login read {_commands(bridge)}: commands would never come down")
-    link.sendall(packets.DISCONNECT)
+def _in_words(error: NotIn, timeout_s: float) -> str:
+    if error.kind == "silent":
+        return f"it says nothing for {timeout_s:g} s: is an MQTT broker at this port?"
+    if error.kind == "ended":  # by TLS 1.3 a refused certificate shows at the first answer
+        return f"it ends the connection, {_WITHOUT_A_WORD}"
+    return _REASONS.get(error.reason, f"it refuses: {error.reason}")
 
 
 def _commands(bridge: Bridge) -> str:
     return f"{bridge.site}/{bridge.root}/+/+/set"
-
-
-def _ask(link: socket.socket, packet: bytes, kind: int, timeout_s: float) -> bytes:
-    try:
-        return packets.ask(link, packet, kind, timeout_s)
-    except packets.NoAnswer:
-        raise _Failed(f"it says nothing for {timeout_s:g} s: is an MQTT broker at this port?") from None
-    except OSError as error:  # by TLS 1.3 a refused certificate shows at the first answer
-        raise _Failed(f"it ends the connection, {_reason(error)}") from None

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import socket
 
-from broker import packets
 from broker.bridge_conf import local_client_id
+from broker.connection import Connection, NotIn
 from broker.creation import DirectoryError, administrator
 from broker.directory import BrokerDirectory
 
 log = logging.getLogger(__name__)
 
 _ENDING = ".removed"
-_TIMEOUT_S = 5.0
 
 
 def note_removed(directory: BrokerDirectory, name: str) -> None:
@@ -33,18 +31,13 @@ def forget_removed(directory: BrokerDirectory) -> None:
         try:
             _forget(directory, local_client_id(name))
             file.unlink()
-        except (OSError, packets.NoAnswer, DirectoryError) as error:
+        except (OSError, NotIn, DirectoryError) as error:
             log.warning("What waits for the removed bridge %s could not be thrown away: %r. Next start.", name, error)
         else:
             log.info("What waited for the removed bridge %s was thrown away.", name)
 
 
 def _forget(directory: BrokerDirectory, client_id: str) -> None:
-    """A clean session in its name, for a moment. Raises OSError, NoAnswer, DirectoryError."""
-    who = administrator(directory)
-    with socket.create_connection((who.host, who.port), _TIMEOUT_S) as link:
-        hello = packets.connect(client_id, who.username, who.password, 10, clean=True)
-        answer = packets.ask(link, hello, packets.CONNACK, _TIMEOUT_S)
-        if answer[1]:
-            raise PermissionError(f"the broker answers with code {answer[1]}")
-        link.sendall(packets.DISCONNECT)
+    """A clean session in its name, for a moment. Raises NotIn, DirectoryError."""
+    with Connection(administrator(directory).endpoint, client_id=client_id):
+        pass

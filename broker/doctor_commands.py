@@ -10,12 +10,13 @@ import typer
 
 from broker import access, bridges, console, creation
 from broker.bridge import Bridge
+from broker.bridge_check import far_end
 from broker.certificates import Authority
+from broker.connection import Endpoint
 from broker.directory import BrokerDirectory
 from broker.doctor.bridge_checks import BridgeEnds, check_bridge
 from broker.doctor.broker_checks import check_broker
 from broker.doctor.configuration_checks import check_configuration, read_configuration
-from broker.doctor.connection import Endpoint
 from broker.doctor.finding import Finding, Severity, to_be_done
 from broker.doctor.machine_checks import check_clock, check_directory
 from broker.doctor.tls_checks import check_tls
@@ -71,8 +72,5 @@ def examine(directory: BrokerDirectory, seconds: float) -> tuple[Finding, ...]:
 
 def bridge_ends(directory: BrokerDirectory, bridge: Bridge, near: Endpoint) -> BridgeEnds:
     """The two ends of a bridge: `near` is this broker with the server's login, the far one has the bridge's own."""
-    files = bridges.files(directory, bridge)
-    far = Endpoint(
-        bridge.host, bridge.port, bridge.user, bridge.password, bridge.tls, files.ca, files.certificate, files.key
-    )
+    far = far_end(bridge, bridges.files(directory, bridge))
     return BridgeEnds(bridge.name, bridge.site, bridge.root, near, far)

@@ -7,25 +7,19 @@ https://mosquitto.org/documentation/dynamic-security/ and, for the file, the plu
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import secrets
-import ssl
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-
 from broker.access import ADMINISTRATOR_ROLE, Access
+from broker.connection import Connection, Endpoint, NotIn
 
 _TOPIC: Final = "$CONTROL/dynamic-security/v1"
 _ANSWERS: Final = f"{_TOPIC}/response"
-_LOOK_S: Final = 0.05
 #: As many as Mosquitto's own tool. The passwords are drawn at random, 144 bits: there is nothing to guess.
 _ITERATIONS: Final = 101
 
@@ -64,101 +58,63 @@ class Administrator:
     ca_file: Path | None = None
     timeout_s: float = 5.0
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The same as something to connect to."""
+        return Endpoint(self.host, self.port, self.username, self.password, self.tls, self.ca_file)
+
 
 def ask(administrator: Administrator, commands: Sequence[Command]) -> list[dict[str, Any]]:
     """Have the plugin do the commands, in order; what it answered to each.
 
-    It stops at none: what follows a refused one is done. Raises AdministrationAway, or Refused for the first refused.
+    It stops at none: what follows a refused one is done. Raises AdministrationAway, or Refused for the first refused,
+    AdministrationError where the login may not ask.
     """
-    changes = any(not str(command["command"]).startswith(("get", "list")) for command in commands)
-    answers = _exchange(administrator, json.dumps({"commands": list(commands)}), changes=changes)
+    answers = _exchange(administrator, commands)
     for answer in answers:
         if "error" in answer:
             raise Refused(str(answer.get("command", "it")), str(answer["error"]))
     return [answer.get("data", {}) for answer in answers]
 
 
-def _exchange(administrator: Administrator, question: str, *, changes: bool) -> list[dict[str, Any]]:
-    conversation = _Conversation(administrator, question, changes=changes)
+def _exchange(administrator: Administrator, commands: Sequence[Command]) -> list[dict[str, Any]]:
+    where = f"{administrator.host}:{administrator.port}"
+    changes = any(not str(command["command"]).startswith(("get", "list")) for command in commands)
+    asked = False
     try:
-        return conversation.run()
-    finally:
-        conversation.close()
+        with Connection(administrator.endpoint, administrator.timeout_s) as connection:
+            if not connection.subscribe(_ANSWERS):
+                raise AdministrationError(f"{administrator.username} may not change the broker's accounts")
+            asked = True
+            connection.publish(_TOPIC, json.dumps({"commands": list(commands)}).encode())
+            if connection.wait(lambda: bool(connection.heard)):
+                return _answers(connection.heard[0].payload)
+    except NotIn as error:
+        if error.kind == "refused":
+            raise AdministrationError(
+                f"the broker refuses the administrator's login ({error.reason}). Are the name and password right?"
+            ) from error
+        raise AdministrationAway(_in_words(error, where, administrator.timeout_s), begun=asked and changes) from error
+    raise AdministrationAway(
+        f"the broker at {where} took the login and did not answer within {administrator.timeout_s:g} s. Has it the "
+        "dynamic security plugin?",
+        begun=changes,
+    )
 
 
-class _Conversation:
-    """One connection, one question, its answer. All in the calling thread."""
+def _in_words(error: NotIn, where: str, timeout_s: float) -> str:
+    if error.kind == "silent":
+        return f"the broker at {where} did not answer within {timeout_s:g} s"
+    if error.kind == "ended":
+        return f"the broker at {where} ended the connection"
+    return f"no broker answers at {where}: {error.reason}"
 
-    def __init__(self, administrator: Administrator, question: str, *, changes: bool) -> None:
-        self._to = administrator
-        self._question = question
-        self._changes = changes
-        self._answer: list[dict[str, Any]] | None = None
-        self._failed = ""
-        self._asked = False
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="", protocol=MQTTProtocolVersion.MQTTv5)
-        client.username_pw_set(administrator.username, administrator.password)
-        if administrator.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=administrator.ca_file))
-        client.connect_timeout = administrator.timeout_s
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        self._client = client
 
-    def run(self) -> list[dict[str, Any]]:
-        where = f"{self._to.host}:{self._to.port}"
-        deadline = time.monotonic() + self._to.timeout_s
-        try:
-            # The keep-alive is also how long paho waits for TLS.
-            self._client.connect(self._to.host, self._to.port, keepalive=max(1, round(self._to.timeout_s)))
-        except OSError as error:
-            raise AdministrationAway(f"no broker answers at {where}: {error.strerror or error}") from error
-        while not self._ended():
-            code = self._client.loop(_LOOK_S)
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not self._ended():
-                gone = f"the broker at {where} ended the connection ({paho.error_string(code)})"
-                raise AdministrationAway(gone, begun=self._asked and self._changes)
-            if time.monotonic() > deadline:
-                raise AdministrationAway(self._too_slow(where), begun=self._asked and self._changes)
-        if self._answer is None:
-            raise AdministrationError(self._failed)
-        return self._answer
-
-    def _too_slow(self, where: str) -> str:
-        if not self._asked:
-            return f"the broker at {where} did not answer within {self._to.timeout_s:g} s"
-        return (
-            f"the broker at {where} took the login and did not answer within {self._to.timeout_s:g} s. Has it "
-            "the dynamic security plugin?"
-        )
-
-    def _ended(self) -> bool:
-        return self._answer is not None or bool(self._failed)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):  # it went before us
-            self._client.disconnect()
-        self._client.loop(0)
-
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.is_failure:
-            self._failed = f"the broker refuses the administrator's login ({reason}). Are the name and password right?"
-            return
-        client.subscribe(_ANSWERS, 1)
-
-    def _on_subscribe(self, client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
-        if reasons[0].is_failure:
-            self._failed = f"{self._to.username} may not change the broker's accounts ({reasons[0]})"
-            return
-        self._asked = True
-        client.publish(_TOPIC, self._question, 1)
-
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        try:
-            self._answer = list(json.loads(message.payload)["responses"])
-        except (ValueError, KeyError, TypeError) as error:
-            self._failed = f"the broker's answer can't be read ({error})"
+def _answers(payload: bytes) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(payload)["responses"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise AdministrationError(f"the broker's answer can't be read ({error})") from error
 
 
 def entries(access: Access) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from broker.doctor.connection import Connection, Endpoint, Heard, NotIn
+from broker.connection import Connection, Endpoint, Heard, NotIn
 from broker.doctor.finding import Finding, fine
 
 #: A link across the world and back takes less.

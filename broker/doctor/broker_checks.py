@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from broker.doctor.connection import Connection, Endpoint, Heard, NotIn
+from broker.connection import Connection, Endpoint, Heard, NotIn
 from broker.doctor.finding import Finding, fine
 from broker.doctor.versions import Version, check_version
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from broker.connection import Endpoint
 from broker.doctor.broker_checks import ANSWER_S, check_broker
-from broker.doctor.connection import Endpoint
 from broker.doctor.finding import Finding
 from broker.doctor.machine_checks import check_clock
 from broker.doctor.tls_checks import check_tls

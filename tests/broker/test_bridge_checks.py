@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from broker.connection import Endpoint, Heard
 from broker.doctor.bridge_checks import BridgeEnds, compare, judge, retained
-from broker.doctor.connection import Endpoint, Heard
 
 UP, DOWN = "doctor/cloud/up/ab", "doctor/cloud/down/ab"
 ENDS = BridgeEnds("cloud", "site1", "iot", Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2))

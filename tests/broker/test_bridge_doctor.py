@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from broker import bridges
+from broker.connection import Endpoint
 from broker.creation import passwords
 from broker.doctor.bridge_checks import check_bridge
-from broker.doctor.connection import Endpoint
 from broker.doctor_commands import bridge_ends
 from tests.parts.eventually import eventually
 from tests.parts.production_broker import ProductionBroker

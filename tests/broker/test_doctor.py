@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from broker.certificates import Authority
+from broker.connection import Endpoint, Heard
 from broker.doctor.broker_checks import check_broker, overheard
 from broker.doctor.configuration_checks import Configuration, check_configuration, read_configuration
-from broker.doctor.connection import Endpoint, Heard
 from broker.doctor.finding import Finding, to_be_done
 from broker.doctor.machine_checks import check_directory
 from broker.doctor.tls_checks import check_tls

@@ -1,4 +1,4 @@
-"""One connection to a broker for the doctor: everything happens in the calling thread, within a bounded time."""
+"""One connection to a broker, for a question or two: all in the calling thread, within a bounded time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -18,11 +18,19 @@ _LOOK_S: Final = 0.05
 
 
 class NotIn(Exception):
-    """There is no broker, or it does not let us in. `refused`: it answered, and said no."""
+    """The broker can't be asked. `kind`: nothing is there, it says nothing, it refuses us, or it hung up.
 
-    def __init__(self, text: str, *, refused: bool) -> None:
+    `reason` is the bare cause; the text names the broker too.
+    """
+
+    def __init__(self, text: str, kind: Literal["away", "silent", "refused", "ended"], reason: str = "") -> None:
         super().__init__(text)
-        self.refused = refused
+        self.kind, self.reason = kind, reason
+
+    @property
+    def refused(self) -> bool:
+        """Whether somebody answered, and did not let us go on."""
+        return self.kind in {"refused", "ended"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +63,31 @@ class Heard:
 
 
 class Connection:
-    """Connected as a context manager. MQTT 3.1.1, which every broker speaks."""
+    """Connected as a context manager. MQTT 3.1.1, which every broker speaks.
 
-    def __init__(self, endpoint: Endpoint, patience_s: float = 5.0, client_id: str | None = None) -> None:
+    `client_id` None: one drawn at random. With `session` what the broker keeps for the client id stays as it is, and
+    messages that come are not acknowledged; without, it is thrown away.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, patience_s: float = 5.0, client_id: str | None = None, *, session: bool = False
+    ) -> None:
         self._endpoint = endpoint
         self._patience_s = patience_s
         self.heard: list[Heard] = []
         self._reason: Any = None
         self._granted: dict[int, bool] = {}
         self._acknowledged: set[int] = set()
-        chosen = f"doctor-{secrets.token_hex(4)}" if client_id is None else client_id
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=chosen, protocol=MQTTProtocolVersion.MQTTv311)
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            f"smart-monitor-{secrets.token_hex(4)}" if client_id is None else client_id,
+            clean_session=not session,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=session,
+        )
         if endpoint.username is not None:
             client.username_pw_set(endpoint.username, endpoint.password)
-        if endpoint.tls:
-            context = ssl.create_default_context(cafile=endpoint.ca_file)
-            if endpoint.certificate is not None:
-                context.load_cert_chain(endpoint.certificate, endpoint.key)
-            client.tls_set_context(context)
         client.connect_timeout = patience_s
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -81,10 +96,10 @@ class Connection:
         self._client = client
 
     def subscribe(self, topic: str) -> bool:
-        """Whether the broker grants it; False also where it does not answer in time. Raises NotIn if it hung up."""
+        """Whether the broker grants it. Raises NotIn if it hung up, or does not answer in time."""
         _, number = self._client.subscribe(topic, 1)
         if number is None or not self.wait(lambda: number in self._granted):
-            return False
+            raise self._silent()
         return self._granted[number]
 
     def publish(self, topic: str, payload: bytes) -> bool:
@@ -100,33 +115,44 @@ class Connection:
             if left <= 0:
                 return False
             if self._client.loop(min(_LOOK_S, left)) != MQTTErrorCode.MQTT_ERR_SUCCESS and not until():
-                raise NotIn(f"{self._endpoint} ended the connection", refused=True)
+                raise NotIn(f"{self._endpoint} ended the connection", "ended")
         return True
 
     def __enter__(self) -> Self:
         try:
-            self._client.connect(self._endpoint.host, self._endpoint.port)
-        except ssl.SSLError as error:
-            self._drop()
-            raise NotIn(f"{self._endpoint}: TLS failed ({error.reason or error})", refused=True) from error
-        except OSError as error:
-            self._drop()
-            raise NotIn(f"{self._endpoint} is not there ({error})", refused=False) from error
-        try:
-            answered = self.wait(lambda: self._reason is not None)
+            self._connect()
+            if not self.wait(lambda: self._reason is not None):
+                raise self._silent()
+            if self._reason.is_failure:
+                raise NotIn(f"{self._endpoint} refuses the login ({self._reason})", "refused", str(self._reason))
         except NotIn:
             self._drop()
             raise
-        if not answered or self._reason.is_failure:
-            self._drop()
-            said = f"refuses the login ({self._reason})" if answered else f"says nothing for {self._patience_s:g} s"
-            raise NotIn(f"{self._endpoint} {said}", refused=answered)
         return self
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # it went before us
             self._client.disconnect()
         self._drop()
+
+    def _connect(self) -> None:
+        to = self._endpoint
+        try:
+            if to.tls:
+                context = ssl.create_default_context(cafile=to.ca_file)
+                if to.certificate is not None:
+                    context.load_cert_chain(to.certificate, to.key)
+                self._client.tls_set_context(context)
+            # The keep-alive is also how long paho waits for TLS.
+            self._client.connect(to.host, to.port, keepalive=max(1, round(self._patience_s)))
+        except ssl.SSLError as error:
+            raise NotIn(f"{to}: TLS failed ({error.reason or error})", "refused", str(error.reason or error)) from error
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise NotIn(f"{to} is not there ({why})", "away", why) from error
+
+    def _silent(self) -> NotIn:
+        return NotIn(f"{self._endpoint} says nothing for {self._patience_s:g} s", "silent")
 
     def _drop(self) -> None:
         sock = self._client.socket()
