@@ -63,7 +63,7 @@ def test_what_never_arrived_is_asked_for_once_and_stored_once(
         eventually(
             lambda: briefly(worker) == [(3, 5, "repaired", 1)] and not missing(worker), what="what was asked for"
         )
-        assert device.asked == [{"boot": "a1", "from": 3, "to": 5}]
+        assert device.told == [{"boot": "a1", "from": 3, "to": 5}]
         assert device.retained == 0
         device.send(8)
         eventually(lambda: 8 in stored(worker) and worker.health.resends == ResendCounts(repaired=3), what="its count")
@@ -93,10 +93,10 @@ def test_what_the_device_has_no_longer_is_not_asked_for_again(
             ),
             what="the answers",
         )
-        assert device.asked == [{"boot": "a1", "from": first, "to": first + 2} for first in (1, 6)]
+        assert device.told == [{"boot": "a1", "from": first, "to": first + 2} for first in (1, 6)]
         device.send(10)
         eventually(lambda: 10 in stored(worker), what="the last number")
-        assert len(device.asked) == 2
+        assert len(device.told) == 2
     assert sorted(missing(worker)) == [(1, 3), (6, 8)]
     assert worker.held().letters == []
 
@@ -130,7 +130,7 @@ def test_a_device_that_never_answers_is_let_alone_in_the_end(
         )
         device.send(6)
         eventually(lambda: (5, 5) in missing(worker), what="another gap")
-        assert len(device.asked) == 3
+        assert len(device.told) == 3
         assert briefly(worker) == [(1, 3, "unanswered", 3)]
 
 
@@ -139,7 +139,7 @@ def test_a_device_that_is_offline_is_asked_once_it_is_back(start: Make, mosquitt
     start(how).stop()
     with RecallingDevice(mosquitto.port, f"{topic_root}/d") as device:
         device.send(0, 4)
-        device.say("status", "offline", retain=True)  # all of it waits at the broker
+        device.publish("status", "offline", retain=True)  # all of it waits at the broker
         worker = start(how)
 
         def is_due_and_offline() -> bool:
@@ -152,10 +152,10 @@ def test_a_device_that_is_offline_is_asked_once_it_is_back(start: Make, mosquitt
         # A second device shows that the dispatcher has looked since.
         with RecallingDevice(mosquitto.port, f"{topic_root}/e") as other:
             other.send(0, 4)
-            eventually(lambda: other.asked, what="a request to another device")
-        assert device.asked == []
-        device.say("status", "online", retain=True)
-        eventually(lambda: (1, 3, "repaired", 1) in briefly(worker) and device.asked, what="the request")
+            eventually(lambda: other.told, what="a request to another device")
+        assert device.told == []
+        device.publish("status", "online", retain=True)
+        eventually(lambda: (1, 3, "repaired", 1) in briefly(worker) and device.told, what="the request")
 
 
 def test_a_device_that_names_no_start_is_not_asked(start: Make, mosquitto: Mosquitto, topic_root: str) -> None:
@@ -167,7 +167,7 @@ def test_a_device_that_names_no_start_is_not_asked(start: Make, mosquitto: Mosqu
         plain.send(0, 4)
         device.send(0, 4)
         eventually(lambda: briefly(worker) == [(1, 3, "repaired", 1)], what="the other's")
-        assert plain.asked == []
+        assert plain.told == []
         assert missing(worker) == [(1, 3)]
 
 
@@ -175,13 +175,13 @@ def test_another_keeper_does_not_ask_again(start: Make, mosquitto: Mosquitto, to
     first = start(name=f"{topic_root}-1")
     with RecallingDevice(mosquitto.port, f"{topic_root}/d", never) as device:
         device.send(0, 4)
-        eventually(lambda: device.asked and briefly(first) == [(1, 3, None, 1)], what="a request")
+        eventually(lambda: device.told and briefly(first) == [(1, 3, None, 1)], what="a request")
         first.stop()
         second = start(name=f"{topic_root}-2")
         with RecallingDevice(mosquitto.port, f"{topic_root}/e") as other:
             other.send(0, 4)
-            eventually(lambda: other.asked, what="a request of the new keeper")
-        assert len(device.asked) == 1
+            eventually(lambda: other.told, what="a request of the new keeper")
+        assert len(device.told) == 1
         assert (1, 3, None, 1) in briefly(second)
 
 

@@ -11,6 +11,8 @@ from typing import Any, Self
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.parts.told import ToldDevice
+
 #: What it says to a request: documents for its telemetry.
 Answers = Callable[[dict[str, Any]], Iterable[Any]]
 
@@ -25,26 +27,17 @@ def gone(request: dict[str, Any]) -> list[Any]:
     return [{"boot": request["boot"], "gone": [request["from"], request["to"]]}]
 
 
-class RecallingDevice:
-    """On 127.0.0.1, usable as a context manager. `asked` is every request it got, in order.
-
-    `clock`: its readings carry `ts`, else in an answer their `age`. A reading's number is its value `v`.
-    """
+class RecallingDevice(ToldDevice):
+    """`clock`: its readings carry `ts`, else in an answer their `age`. A reading's number is its value `v`."""
 
     def __init__(
         self, port: int, base: str, answers: Answers | None = None, *, boot: str | None = "a1", clock: bool = True
     ) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.retained = 0
+        super().__init__(port, base, "resend/set")
         self.answers = answers or self.rightly
-        self._base, self._port, self._boot, self._clock = base, port, boot, clock
+        self._boot, self._clock = boot, clock
         #: UTC ms of its number 0.
         self.started_ms = time.time_ns() // 1_000_000 - 1000
-        self._subscribed = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_message = self._obey
-        self._client.on_connect = self._begin
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
 
     def rightly(self, request: dict[str, Any]) -> list[Any]:
         """All of them, as a backlog."""
@@ -59,33 +52,12 @@ class RecallingDevice:
     def send(self, *numbers: int) -> None:
         """Send these readings, one message each; the broker has them when this returns."""
         for number in numbers:
-            self.say("telemetry", json.dumps(self.reading(number)))
+            self.publish("telemetry", json.dumps(self.reading(number)))
 
-    def say(self, topic: str, payload: str, *, retain: bool = False) -> None:
-        """Say something; the broker has it when this returns."""
-        info = self._client.publish(f"{self._base}/{topic}", payload, qos=1, retain=retain)
-        info.wait_for_publish(5)
-        assert info.is_published(), "the broker did not acknowledge within 5 s"
-
-    def __enter__(self) -> Self:
-        self._client.connect("127.0.0.1", self._port)
-        self._client.loop_start()
-        assert self._subscribed.wait(5)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _begin(self, client: paho.Client, *_: Any) -> None:
-        client.subscribe(f"{self._base}/resend/set", 1)
-
-    def _obey(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        request = json.loads(message.payload)
-        self.retained += message.retain
-        self.asked.append(request)
-        for answer in self.answers(request):
-            client.publish(f"{self._base}/telemetry", json.dumps(answer), qos=1)
+    def obey(self, order: dict[str, Any]) -> None:
+        """Answer as the test wants."""
+        for answer in self.answers(order):
+            self.answer("telemetry", json.dumps(answer))
 
 
 class Pulse:
