@@ -64,10 +64,12 @@ class Life:
     def __init__(self, kind: BoardKind, directory: Path, config: dict[str, Any], before: str = "") -> None:
         self.said: list[str] = []
         self.pins: list[tuple[str, int]] = []
+        #: To which of its starts each of `pins` belongs.
+        self.starts: list[int] = []
         self.board = BoardProcess(
             kind,
             directory,
-            changed=lambda name, level: self.pins.append((name, level)),
+            changed=self._changed,
             said=self.said.append,
             watchdog_s=0.4,
         )
@@ -76,6 +78,14 @@ class Life:
         main.write_text(before + main.read_text())
         for sensor in ("dht4", "dhtPA8"):
             (directory / sensor).write_text(text(widths(frame(20, 50))))
+
+    def _changed(self, name: str, level: int) -> None:
+        self.pins.append((name, level))
+        self.starts.append(self.board.starts)
+
+    def levels(self, pin: str, start: int) -> list[int]:
+        """What a pin was put to since this start, the first is 1."""
+        return [level for (name, level), of in zip(self.pins, self.starts, strict=True) if (name, of) == (pin, start)]
 
     def live(self, done: Callable[[], bool]) -> None:
         asyncio.run(self._live(done))
@@ -128,15 +138,8 @@ def test_a_loop_that_hangs_resets_the_stm32(tmp_path: Path) -> None:
 def test_after_a_reset_the_led_is_what_the_settings_say(tmp_path: Path, kept: str, levels: list[int]) -> None:
     config = ESP8266 | {"mqtt_port": free_port(), "led_after_reset": kept}
     life = Life("esp8266", tmp_path, config, A_TASK_SLEEPS.format(module="lamps", name="Lamps"))
-    starts: list[int] = []
-
-    def second_life() -> bool:
-        if life.board.starts == 2 and not starts:
-            starts.append(len(life.pins))
-        return bool(starts) and [pin for pin, _ in life.pins[starts[0] :]].count("2") >= 1
-
-    life.live(second_life)
-    assert [level for pin, level in life.pins[starts[0] :] if pin == "5"] == levels
+    life.live(lambda: bool(life.levels("2", start=2)))
+    assert life.levels("5", start=2) == levels
 
 
 def test_with_a_wrong_config_it_says_so_and_shows_its_prompt(tmp_path: Path) -> None:
