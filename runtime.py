@@ -287,12 +287,6 @@ def start_runtime(settings: Settings) -> Runtime:
     (settings.data_dir / "mqtt_url").write_text(f"{device_address}\n", encoding="utf-8")
     board = Board(Snapshot(now_ms(), 0, {}))
     vitals = Vitals(str(device_address), mask_password(settings.database), embedded=embedded is not None)
-    if settings.ingest == "thread" and settings.mqtt_share_group is not None:
-        log.warning(
-            "Live shows only what this server's own worker takes of the group %s. "
-            "Run the workers apart (python -m ingest) and set INGEST=off here to see all of it.",
-            settings.mqtt_share_group,
-        )
     worker = _worker(settings, engine, embedded, device_address, board, vitals, doors.key("audit"))
     taking = make_http_readings(settings, engine, board, vitals, worker.nudge_commands)
     heap.settle()
@@ -382,9 +376,15 @@ def _end_child(child: subprocess.Popen[bytes] | None) -> None:
 
 
 def warn_without_effect(settings: Settings) -> None:
-    """Say which settings somebody set in vain."""
+    """Say which settings somebody set in vain, or with less effect than they may think."""
     for sentence in settings.without_effect():
         log.warning("%s", sentence)
+    if settings.ingest == "thread" and settings.mqtt_share_group is not None:
+        log.warning(
+            "Live shows only what this server's own worker takes of the group %s. "
+            "Run the workers apart (python -m ingest) and set INGEST=off here to see all of it.",
+            settings.mqtt_share_group,
+        )
 
 
 __all__ = ["Runtime", "SettingsError", "StartError", "get_runtime", "start_runtime"]
