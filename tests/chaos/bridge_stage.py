@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from broker.bridge import Bridge
 from db.engine import DatabaseError
 from ingest.resend_plan import ResendSettings
+from tests.chaos.flow import Flow
 from tests.chaos.verdict import last_numbers, readings
 from tests.ingest.worker import Worker
 from tests.parts.bridge_tls import SigningAuthority
@@ -175,30 +176,10 @@ class BridgeStage:
     parts: ExitStack
     #: Brokers that posed as the cloud.
     impostors: list[Mosquitto] = field(default_factory=list)
-    _flow: threading.Thread = field(default_factory=threading.Thread)
-    _enough: threading.Event = field(default_factory=threading.Event)
+    flow: Flow = field(init=False)
 
-    def begin_flow(self, messages: int) -> None:
-        """Devices publish so many messages, and then a few now and then until `end_flow()`."""
-
-        def flow() -> None:
-            self.fleet.publish(messages)
-            while not self._enough.wait(0.1):
-                self.fleet.publish(5)
-
-        self._flow = threading.Thread(target=flow, name="fleet", daemon=True)
-        self._flow.start()
-
-    def end_flow(self) -> None:
-        """Wait until the site's broker has acknowledged all that flows."""
-        self._enough.set()
-        self._flow.join(self.scale.patience_s)
-        assert not self._flow.is_alive(), "the site's broker does not take what devices send"
-
-    def abandon(self) -> None:
-        """End the flow, come what may."""
-        self._enough.set()
-        self.fleet.give_up()
+    def __post_init__(self) -> None:
+        self.flow = Flow(self.fleet, self.scale.patience_s)
 
     def hold(self, seconds: float | None = None) -> None:
         """Leave it broken for so long, at small size not at all, and until some messages more wait at the site."""
@@ -242,7 +223,7 @@ def bridge_staged(directory: Path, scale: BridgeScale, resends: ResendSettings |
         eventually(site.is_bridged, scale.patience_s, what="a bridge")
         fleet = stack.enter_context(Fleet(site.port, "iot", devices=scale.devices, rate=scale.rate))
         stage = BridgeStage(scale, directory, authority, cloud, wire, site, fleet, worker, url, stack)
-        stack.callback(stage.abandon)
+        stack.callback(stage.flow.abandon)
         yield stage
 
 
@@ -267,10 +248,10 @@ def play_bridge(stage: BridgeStage, fault: BridgeFault) -> BridgeVerdict:
     scale, fleet = stage.scale, stage.fleet
     fleet.publish(scale.messages // 4)
     eventually(stage.all_stored, scale.patience_s, what="what came before the fault")
-    stage.begin_flow(scale.messages // 2)
+    stage.flow.begin(scale.messages // 2)
     with nullcontext() if fault.ends_site else LocalProbe(stage.site.port) as probe:
         fault.act(stage)
-    stage.end_flow()
+    stage.flow.end()
     fleet.publish(max(0, scale.messages - len(fleet.sent) - len(fleet.devices)))
     fleet.publish_last()
     eventually(stage.all_stored, scale.patience_s, what="the last message of every device")

@@ -96,7 +96,7 @@ def _small_packets(stage: Stage) -> None:
     stage.mariadb.run("SET GLOBAL max_allowed_packet = 65536")
     try:
         _end_connections(stage)
-        stage.end_flow()
+        stage.flow.end()
         stage.fleet.publish_backlog(3000)
         stage.broker.publish(f"{stage.root}/d/telemetry", b"\0'" * 32_768)
         eventually(stage.all_stored, stage.scale.patience_s, what="what was too large for one packet")
@@ -110,7 +110,7 @@ def _small_packets(stage: Stage) -> None:
 def _gone_away(stage: Stage) -> None:
     """The server ends each connection while nothing is stored: it is dead when it is wanted."""
     for _ in range(stage.scale.repeats):
-        stage.end_flow()
+        stage.flow.end()
         eventually(stage.all_stored, stage.scale.patience_s)
         _end_connections(stage)
         stage.fleet.publish(20)
@@ -162,7 +162,7 @@ def _pages_full(stage: Stage) -> None:
 def _read_only_file(stage: Stage) -> None:
     """A worker that starts while nothing can be written, as after a remount that a disk error caused."""
     file = Path(make_url(stage.url).database or "")
-    stage.end_flow()
+    stage.flow.end()
     stage.process.stop()
     mode = file.stat().st_mode
     file.chmod(0o444)

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 import pytest
 
 from db.engine import DatabaseError
+from tests.chaos.flow import Flow
 from tests.chaos.staged_worker import BROKER_NAME
 from tests.chaos.verdict import Verdict, judge, last_numbers, named_missing
 from tests.ingest.worker import Worker
@@ -176,8 +176,10 @@ class Stage:
     tap: Tap | None
     #: What a fault starts and the run needs until its end.
     parts: ExitStack
-    _flow: threading.Thread = field(default_factory=threading.Thread)
-    _enough: threading.Event = field(default_factory=threading.Event)
+    flow: Flow = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.flow = Flow(self.fleet, self.scale.patience_s)
 
     @property
     def mariadb(self) -> MariaDB:
@@ -193,30 +195,6 @@ class Stage:
     def wire(self) -> Tap:
         assert self.tap is not None
         return self.tap
-
-    def begin_flow(self, messages: int) -> None:
-        """Devices publish so many messages, and then a few now and then until `end_flow()`."""
-
-        def flow() -> None:
-            self.fleet.publish(messages)
-            while not self._enough.wait(0.1):
-                self.fleet.publish(5)
-
-        self._flow = threading.Thread(target=flow, name="fleet", daemon=True)
-        self._flow.start()
-
-    def end_flow(self) -> None:
-        """Wait until the broker has acknowledged all that flows; after that the test may publish by itself."""
-        self._enough.set()
-        self._flow.join(self.scale.patience_s)
-        if self._flow.is_alive():
-            self.fleet.give_up()
-            raise AssertionError("the broker does not take what devices send")
-
-    def abandon(self) -> None:
-        """End the flow, come what may."""
-        self._enough.set()
-        self.fleet.give_up()
 
     def hold(self, seconds: float) -> None:
         """Leave it broken for so long, at small size until the worker has noticed."""
@@ -265,7 +243,7 @@ def staged(request: pytest.FixtureRequest, fault: Fault, database: str, scale: S
             Fleet(broker.port, root, devices=scale.devices, rate=scale.rate, login=("device", login["device"]))
         )
         stage = Stage(fault, scale, directory, root, url, broker, fleet, worker, server, tap, stack)
-        stack.callback(stage.abandon)
+        stack.callback(stage.flow.abandon)
         yield stage
 
 
@@ -285,9 +263,9 @@ def play(stage: Stage) -> Verdict:
     stage.worker.start()
     fleet.publish(scale.messages // 4)
     eventually(stage.all_stored, scale.patience_s, what="what came before the fault")
-    stage.begin_flow(scale.messages // 2)
+    stage.flow.begin(scale.messages // 2)
     stage.fault.act(stage)
-    stage.end_flow()
+    stage.flow.end()
     fleet.publish(max(0, scale.messages - len(fleet.sent) - len(fleet.devices)))
     fleet.publish_last()
     eventually(stage.all_stored, scale.patience_s, what="the last message of every device")

@@ -28,7 +28,7 @@ def _clock(stage: Stage) -> None:
     """Messages at each time, all stored before the clock steps again."""
     for shift_ms in (-_HOUR_MS, 24 * _HOUR_MS, 0):
         stage.process.pull(clock_ms=shift_ms)
-        stage.end_flow()
+        stage.flow.end()
         stage.fleet.publish(stage.scale.messages // 16)
         eventually(stage.all_stored, stage.scale.patience_s)
 
