@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ _NEWER: Final = (
 )
 #: One wait, in seconds: shorter than the silence after which a statement is given up.
 _LOCK_WAIT_S: Final = 5
+#: Alembic's `context`, which env.py reads, is one for the process: two threads with a database each would share it.
+_ALEMBIC: Final = threading.Lock()
 
 
 def apply(engine: Engine) -> None:
@@ -39,13 +42,13 @@ def apply(engine: Engine) -> None:
             raise DatabaseAway(unfinished.WORDS)
         if (present := revision(connection)) and not is_known(present):
             raise DatabaseAway(f"{_NEWER} (they are at {present})")
-        command.upgrade(config(connection), "head")
+        _upgrade(connection, "head")
 
 
 def apply_up_to(engine: Engine, revision: str) -> None:
-    """Bring a database that is being restored to this version. Raises DatabaseAway."""
+    """Bring a database to this version, as one that is being restored needs it. Raises DatabaseAway."""
     with translated_errors(), engine.connect() as connection, _locked(connection):
-        command.upgrade(config(connection), revision)
+        _upgrade(connection, revision)
 
 
 def revision(connection: Connection) -> str:
@@ -59,12 +62,17 @@ def is_known(revision: str) -> bool:
     return any(known.revision == revision for known in script.walk_revisions())
 
 
-def config(connection: Connection) -> Config:
+def _config(connection: Connection) -> Config:
     """Alembic's configuration for an open connection."""
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).parent))
     settings.attributes["connection"] = connection
     return settings
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    with _ALEMBIC:
+        command.upgrade(_config(connection), revision)
 
 
 @contextmanager

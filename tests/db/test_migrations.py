@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
@@ -53,6 +52,22 @@ def test_readings_lie_in_the_order_of_series_and_time(engine: Engine) -> None:
 
 def test_threads_that_apply_at_the_same_time_do_not_race(database_url: str) -> None:
     engines = [create(database_url) for _ in range(4)]
+    assert _applied_together(engines) == []
+    assert _compare(engines[0]) == []
+    for engine in engines:
+        engine.dispose()
+
+
+def test_threads_with_a_database_each_do_not_race(tmp_path: Path) -> None:
+    engines = [create(f"sqlite:///{tmp_path}/{number}.db") for number in range(4)]
+    assert _applied_together(engines) == []
+    for engine in engines:
+        assert _compare(engine) == []
+        engine.dispose()
+
+
+def _applied_together(engines: list[Engine]) -> list[BaseException]:
+    """What went wrong when a thread for each of them applied the migrations at the same moment."""
     failures: list[BaseException] = []
     together = threading.Barrier(len(engines))
 
@@ -68,10 +83,7 @@ def test_threads_that_apply_at_the_same_time_do_not_race(database_url: str) -> N
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert failures == []
-    assert _compare(engines[0]) == []
-    for engine in engines:
-        engine.dispose()
+    return failures
 
 
 def test_processes_that_apply_at_the_same_time_do_not_race(database_url: str) -> None:
@@ -106,7 +118,7 @@ def test_a_start_that_was_killed_between_two_tables_goes_on_from_there(empty_eng
 
 
 def test_a_database_of_the_version_before_is_brought_up_with_what_is_in_it(empty_engine: Engine) -> None:
-    upgrade_to(empty_engine, "0001")
+    migrations.apply_up_to(empty_engine, "0001")
     with empty_engine.begin() as connection:
         connection.execute(text("INSERT INTO devices (name, last_seen, created_at) VALUES ('a', 1, 1)"))
     migrations.apply(empty_engine)
@@ -116,7 +128,7 @@ def test_a_database_of_the_version_before_is_brought_up_with_what_is_in_it(empty
 
 
 def test_a_start_that_was_killed_while_it_made_the_doors_goes_on_from_there(empty_engine: Engine) -> None:
-    upgrade_to(empty_engine, "0001")
+    migrations.apply_up_to(empty_engine, "0001")
     schema.metadata.create_all(empty_engine, tables=[schema.audit_head, schema.users, schema.login_tries])
     for _ in range(2):
         migrations.apply(empty_engine)
@@ -128,7 +140,7 @@ def test_a_start_that_was_killed_while_it_made_the_doors_goes_on_from_there(empt
 
 
 def test_a_start_that_was_killed_while_it_replaced_an_index_goes_on_from_there(empty_engine: Engine) -> None:
-    upgrade_to(empty_engine, "0005")
+    migrations.apply_up_to(empty_engine, "0005")
     with empty_engine.begin() as connection:
         connection.execute(text("CREATE INDEX ix_commands_device_settled ON commands (device, settled)"))
     for _ in range(2):
@@ -138,17 +150,12 @@ def test_a_start_that_was_killed_while_it_replaced_an_index_goes_on_from_there(e
             connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
 
 
-def upgrade_to(engine: Engine, version: str) -> None:
-    with engine.begin() as connection:
-        command.upgrade(migrations.config(connection), version)
-
-
 def test_hours_are_compressed_on_a_server_unless_it_only_reads_such_tables(mariadb: MariaDB, mariadb_url: str) -> None:
     query = text(
         "SELECT row_format FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'hours'"
     )
     engine = create(mariadb_url)
-    upgrade_to(engine, "0007")
+    migrations.apply_up_to(engine, "0007")
     mariadb.run("SET GLOBAL innodb_read_only_compressed = ON")
     try:
         migrations.apply(engine)
