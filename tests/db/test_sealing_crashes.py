@@ -23,6 +23,10 @@ from tests.db.sealed import DAY, SEALER, Reading, Series, every
 from tests.parts.eventually import eventually
 from tests.parts.mariadb import MariaDB
 
+#: Children of a process that has no other threads: a fork of this one could inherit a lock that one of them holds.
+_CHILDREN = multiprocessing.get_context("forkserver")
+_CHILDREN.set_forkserver_preload([__name__])
+
 
 class _Crash(Exception):
     """What a process that dies leaves behind: an open transaction, which the database undoes."""
@@ -139,13 +143,15 @@ def _fold(engine: Engine) -> None:
 def _work_until_killed(url: str, statement: int, work: Callable[[Engine], None]) -> None:
     """What a child does: work, and be killed before a statement."""
     engine = create(url)
-    with _at_statement(engine, statement, lambda: os.kill(os.getpid(), signal.SIGKILL)):
-        work(engine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sealing, "SLOW", 10)
+        with _at_statement(engine, statement, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+            work(engine)
     engine.dispose()
 
 
 def _killed_at(url: str, statement: int, work: Callable[[Engine], None] = _seal) -> bool:
-    child = multiprocessing.get_context("fork").Process(target=_work_until_killed, args=(url, statement, work))
+    child = _CHILDREN.Process(target=_work_until_killed, args=(url, statement, work))
     child.start()
     child.join(30)
     assert child.exitcode in (0, -signal.SIGKILL)
