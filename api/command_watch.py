@@ -67,8 +67,12 @@ class CommandWatch:
                 self._leave = None
 
     def _ring(self) -> None:
-        """In the thread of whoever changed the board: several rings before the look are one."""
-        if not self._rung:
+        """In the thread of whoever changed the board: several rings before the look are one.
+
+        Readings alone ring nobody: a busy worker changes the board hundreds of times a second.
+        """
+        changed = self.board.current.control_version != self._version or self._stopping.is_set()
+        if changed and not self._rung:
             self._rung = True
             with suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
                 self.loop.call_soon_threadsafe(self._look)

@@ -36,6 +36,7 @@ def test_only_those_are_woken_whom_it_concerns() -> None:
         ):
             events = {"1": one, "2": two, "kitchen": kitchen, "cellar": cellar, "control": control}
             board.update(lambda current: apply(current, [ReadingChange("kitchen", "t", 1, 1.0, 1)]))
+            assert not watch._rung, "the loop has not even to look"
             assert await woken() == []
             board.update(lambda current: with_commands(current, [LED], 0))
             assert await woken() == ["1", "kitchen", "control"]

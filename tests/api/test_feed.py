@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
 from api import feed as feed_module
-from api.feed import CONTROL_S, FLUSH_S, Feed, Feeds
+from api.feed import CONTROL_S, FLUSH_S, LONGEST_S, Feed, Feeds
 from db.commands import Command, Step
 from ingest.snapshot import Board, ReadingChange, Snapshot, StateChange, apply
 from ingest.standing import with_commands
@@ -16,6 +17,11 @@ from ingest.standing import with_commands
 def change(board: Board, value: float) -> None:
     version = board.current.version
     board.swap(apply(board.current, [ReadingChange("a", "x", version, value, version)]))
+
+
+def feed_of(board: Board) -> Feed:
+    """One whose flushes take no time to make."""
+    return Feed(board, lambda: 0.0)
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def test_streams_that_keep_up_send_the_same_bytes_made_once(board: Board, monkey
         yield b"end"
 
     monkeypatch.setattr(feed_module, "flush", counted)
-    feed = Feed(board)
+    feed = feed_of(board)
     change(board, 2.0)
     version, one = feed.since(1, 10.0)
     ahead = iter(one)
@@ -48,7 +54,7 @@ def test_streams_that_keep_up_send_the_same_bytes_made_once(board: Board, monkey
 
 
 def test_a_change_after_a_quiet_time_goes_out_at_once_and_the_next_at_the_pace(board: Board) -> None:
-    feed = Feed(board)
+    feed = feed_of(board)
     change(board, 2.0)
     assert feed.is_behind
     assert feed.pause(10.0) == 0
@@ -62,6 +68,21 @@ def test_a_change_after_a_quiet_time_goes_out_at_once_and_the_next_at_the_pace(b
     assert not feed.is_behind
 
 
+@pytest.mark.parametrize(("took_s", "pace_s"), [(0.001, FLUSH_S), (0.008, 0.64), (3.0, LONGEST_S)])
+def test_what_takes_long_to_make_is_made_more_seldom(board: Board, took_s: float, pace_s: float) -> None:
+    """Half of it before the first part, and half to learn that there is no other."""
+    spent = itertools.count(0.0, took_s / 2)
+    feed = Feed(board, lambda: next(spent))
+    change(board, 2.0)
+    _, parts = feed.since(1, 10.0)
+    assert feed.pause(10.0) == FLUSH_S, "nobody has read it, so it took nothing"
+    assert len(list(parts)) == 1
+    change(board, 3.0)
+    assert feed.pause(10.0) == pytest.approx(pace_s)
+    assert feed.since(2, 10.0 + pace_s - 0.01) == (2, ())
+    assert feed.since(2, 10.0 + pace_s + 0.01)[0] == 3
+
+
 @pytest.mark.parametrize(
     "urgent",
     [
@@ -71,7 +92,7 @@ def test_a_change_after_a_quiet_time_goes_out_at_once_and_the_next_at_the_pace(b
     ids=["state", "command"],
 )
 def test_what_somebody_may_be_waiting_for_goes_out_sooner(board: Board, urgent: StateChange | Command) -> None:
-    feed = Feed(board)
+    feed = feed_of(board)
     change(board, 2.0)
     feed.since(1, 10.0)
     change(board, 3.0)
@@ -91,7 +112,7 @@ def test_what_somebody_may_be_waiting_for_goes_out_sooner(board: Board, urgent: 
 
 def test_a_client_that_is_ahead_of_the_pace_waits_for_it(board: Board) -> None:
     """A page is painted from the board as it is, and then opens its stream."""
-    feed = Feed(board)
+    feed = feed_of(board)
     change(board, 2.0)
     feed.since(1, 10.0)
     change(board, 3.0)
@@ -103,7 +124,7 @@ def test_a_client_that_is_ahead_of_the_pace_waits_for_it(board: Board) -> None:
 
 
 def test_a_slow_client_hears_all_that_it_missed_together(board: Board) -> None:
-    feed = Feed(board)
+    feed = feed_of(board)
     for seconds, value in enumerate([2.0, 3.0, 4.0]):
         change(board, value)
         feed.since(board.current.version - 1, float(seconds))
