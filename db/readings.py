@@ -25,6 +25,8 @@ _ROWS_A_STATEMENT = 10_000
 _ROW_BYTES = 70
 #: SQLite takes at most 500 SELECTs in one UNION.
 _KEYS_A_STATEMENT = 400
+#: A range of the key for each.
+_SERIES_A_STATEMENT = 500
 _BETWEEN = ColumnQuery(
     {"ts": "i8", "value": "f8"}, "readings WHERE series_id = :series_id AND ts > :after AND ts < :end"
 )
@@ -207,17 +209,23 @@ def newest(connection: Connection) -> list[LatestReading]:
     return list(found.values())
 
 
-def since(connection: Connection, start: int, limit: int) -> list[tuple[str, str, int, float]]:
-    """(device, metric, ts, value) of all readings from `start` (UTC ms) on, by series and time, at most `limit`."""
-    query = (
-        select(devices.c.name, series.c.metric, readings.c.ts, readings.c.value)
-        .select_from(series)
-        .join(devices, devices.c.id == series.c.device_id)
-        .join(readings, and_(readings.c.series_id == series.c.id, readings.c.ts >= start))
-        .order_by(readings.c.series_id, readings.c.ts)
-        .limit(limit)
-    )
-    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+def since(connection: Connection, series_ids: Sequence[int], start: int, limit: int) -> list[Row]:
+    """Rows of these series from `start` (UTC ms) on, by series and time, at most `limit`.
+
+    In the order of the key, so that a server with a hundred times as many reads no more than that, and sorts nothing.
+    """
+    found: list[Row] = []
+    for some in in_chunks(sorted(series_ids), _SERIES_A_STATEMENT):
+        query = (
+            select(readings.c.series_id, readings.c.ts, readings.c.value)
+            .where(readings.c.series_id.in_(some), readings.c.ts >= start)
+            .order_by(readings.c.series_id, readings.c.ts)
+            .limit(limit - len(found))
+        )
+        found += [(row[0], row[1], row[2]) for row in connection.execute(query)]
+        if len(found) >= limit:
+            break
+    return found
 
 
 def store_latest(connection: Connection, rows: Sequence[LatestRow]) -> None:

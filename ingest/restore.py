@@ -23,10 +23,11 @@ def snapshot(connection: Connection, previous: Snapshot, now: int) -> Snapshot:
     """
     version = previous.version + 1
     units: dict[str, dict[str, str]] = {}
-    for series in devices.every_series(connection):
+    every_series = devices.every_series(connection)
+    for series in every_series:
         if series.unit is not None:
             units.setdefault(series.device, {})[series.metric] = series.unit
-    metrics = _metrics(connection, units, now, version)
+    metrics = _metrics(connection, every_series, units, now, version)
     actuators: dict[str, dict[str, ActuatorNow]] = {}
     for actuator in devices.every_actuator(connection):
         actuators.setdefault(actuator.device, {})[actuator.name] = ActuatorNow(
@@ -68,7 +69,11 @@ def online(status: bool | None, status_at: int | None, metrics: Iterable[SeriesN
 
 
 def _metrics(
-    connection: Connection, units: dict[str, dict[str, str]], now: int, version: int
+    connection: Connection,
+    every_series: Iterable[devices.Series],
+    units: dict[str, dict[str, str]],
+    now: int,
+    version: int,
 ) -> dict[str, dict[str, SeriesNow]]:
     found: dict[str, dict[str, SeriesNow]] = {}
 
@@ -77,9 +82,10 @@ def _metrics(
         unit = units.get(device, {}).get(metric)
         of_device[metric] = grown(device, metric, unit, of_device.get(metric), points, version)
 
-    history = readings.since(connection, now - BIN_MS * BINS, _HISTORY_ROWS)
-    for (device, metric), rows in groupby(history, key=itemgetter(0, 1)):
-        grow(device, metric, [(ts, value, ts) for *_, ts, value in rows])
+    names = {one.id: (one.device, one.metric) for one in every_series}
+    history = readings.since(connection, list(names), now - BIN_MS * BINS, _HISTORY_ROWS)
+    for series_id, rows in groupby(history, key=itemgetter(0)):
+        grow(*names[series_id], [(ts, value, ts) for _, ts, value in rows])
     for row in readings.newest(connection):
         grow(row.device, row.metric, [(row.ts, row.value, row.received_at)])
     return found

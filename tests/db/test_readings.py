@@ -166,7 +166,11 @@ def test_newest_is_read_from_the_readings_themselves(engine: Engine, kitchen: in
     ]
 
 
-def test_since(engine: Engine, kitchen: int, temperature: int) -> None:
+@pytest.mark.parametrize("series_a_statement", [1, 500])
+def test_since(
+    engine: Engine, kitchen: int, temperature: int, series_a_statement: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readings, "_SERIES_A_STATEMENT", series_a_statement)
     with writing(engine) as connection:
         other = devices.ensure_series(connection, [(kitchen, "other")], NOW)[kitchen, "other"]
         rows = [
@@ -176,13 +180,12 @@ def test_since(engine: Engine, kitchen: int, temperature: int) -> None:
             (temperature, NOW, 0.0),
         ]
         readings.insert_new(connection, rows)
-        found = readings.since(connection, NOW + 1, 10)
-        assert found == [
-            ("kitchen", "temperature", NOW + 1, 1.0),
-            ("kitchen", "temperature", NOW + 2, 2.0),
-            ("kitchen", "other", NOW + 1, 7.0),
-        ]
-        assert readings.since(connection, NOW + 1, 2) == found[:2]
+        wanted = [other, temperature]
+        found = readings.since(connection, wanted, NOW + 1, 10)
+        assert found == [(temperature, NOW + 1, 1.0), (temperature, NOW + 2, 2.0), (other, NOW + 1, 7.0)]
+        assert readings.since(connection, wanted, NOW + 1, 2) == found[:2]
+        assert readings.since(connection, [other], NOW + 1, 10) == found[2:]
+        assert readings.since(connection, [], NOW + 1, 10) == []
 
 
 def test_records(engine: Engine) -> None:
