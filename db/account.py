@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, sel
 
 from db.engine import RefusedRows
 from db.schema import account, batches, devices, seen
-from db.statements import in_chunks, insert_ignore, largest_statement, upsert
+from db.statements import in_chunks, insert_ignore, insert_one_new, largest_statement, upsert
 
 _DAY_MS: Final = 86_400_000
 #: Batch rows, and ranges of numbers in them, folded in one transaction, which holds SQLite's only lock.
@@ -103,7 +103,7 @@ def claim_batch(
         "seen": numbers,
         **_columns(tally),
     }
-    return connection.execute(insert_ignore(batches), [row]).rowcount == 1
+    return insert_one_new(connection, batches, row)
 
 
 def totals(connection: Connection) -> dict[str, Tally]:

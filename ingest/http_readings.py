@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Final
 
 from db import account, devices, migrations, readings
@@ -28,13 +27,14 @@ from ingest.guard import guarded
 from ingest.health import Account, Counts, Health
 from ingest.ledger import Ledger
 from ingest.message import Message
+from ingest.outcome import Outcome
 from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.placement import Verdict
 from ingest.series import Point
-from ingest.snapshot import Board, Read, SeriesChange, apply
+from ingest.snapshot import Board, Read, ReadingsChange, apply
 from ingest.vitals import Vitals, now_ms
-from ingest.writer import Outcome, Writer
+from ingest.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -277,7 +277,7 @@ class HttpReadings:
         every = self._settings.every_reading
         self._board.update(lambda current: apply(current, outcome.changes, every_reading=every))
         self._note(outcome)
-        if outcome.changes and not isinstance(outcome.changes[0], SeriesChange):  # a batch's reports come first
+        if outcome.reports:
             self._reported()
         for request, verdict in zip(batch, outcome.verdicts, strict=True):
             with suppress(InvalidStateError):  # nobody waits for it any more
@@ -313,11 +313,12 @@ class HttpReadings:
         for change in outcome.changes:
             at = change.received_at if isinstance(change, Read) else change.at
             self._seen[change.device] = max(at, self._seen.get(change.device, 0))
-            if isinstance(change, SeriesChange):
-                known = self._unflushed.get((change.device, change.metric))
-                newest = max(change.points, key=itemgetter(0))
-                if known is None or newest[0] >= known[0]:
-                    self._unflushed[change.device, change.metric] = newest
+            if isinstance(change, ReadingsChange):
+                for ts, values, received_at in change.measured:
+                    for metric, value in values:
+                        known = self._unflushed.get((change.device, metric))
+                        if known is None or ts >= known[0]:
+                            self._unflushed[change.device, metric] = (ts, value, received_at)
 
     def _idle_s(self) -> float:
         """Until there is something to do without a request."""

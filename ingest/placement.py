@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+import msgspec
+
 from db import readings, receipts
 from db.account import SeenRange, Tally
 from db.dead_letters import DeadLetter
 from db.readings import Sample
 from ingest.dialects.decoded import Decoded
 from ingest.message import Message
-from ingest.series import Point
-from ingest.snapshot import SeriesChange
+from ingest.series import Measured
+from ingest.snapshot import ReadingsChange
 
 #: Marks a boot label that we made up for a device that sends none. No device can send it: '~' is followed by ms.
 OWN_BOOT: Final = "~"
@@ -43,10 +45,10 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Numbers of devices by name and of series by (device id, metric): enough for the whole batch."""
+    """Numbers of devices by name, and of series by device id and metric: enough for the whole batch."""
 
     devices: Mapping[str, int]
-    series: Mapping[tuple[int, str], int]
+    series: Mapping[int, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where everything of a batch goes. `rows` are the readings that go in, and `new` the same, by series."""
+    """Where everything of a batch goes. `rows` are the readings that go in, and `new` the same, by device."""
 
     rows: Sequence[readings.Row]
-    new: Sequence[SeriesChange]
+    new: Sequence[ReadingsChange]
     receipts: Mapping[receipts.Key, int]
     dead_letters: Sequence[DeadLetter]
     seen: Sequence[SeenRange]
@@ -122,7 +124,7 @@ def place(
             work.take(decoded)
     return Placed(
         work.rows,
-        [SeriesChange(*of, points) for of, (_, points) in work.series.items() if points],
+        [ReadingsChange(device, one.new) for device, one in work.devices.items() if one.new],
         work.receipts,
         work.dead_letters,
         work.seen_ranges(),
@@ -134,14 +136,27 @@ def place(
     )
 
 
+class _Device(msgspec.Struct, gc=False):
+    """A device while a batch is placed: its number, those of its series by metric, what is new of it.
+
+    `boot`, `first` and `last`: sequence numbers that followed each other without a gap since its first one.
+    """
+
+    id: int
+    series: Mapping[str, int]
+    new: list[Measured]
+    boot: str | None = None
+    first: int = 0
+    last: int = 0
+
+
 class _Work:
     """One pass over a batch."""
 
     def __init__(self, ids: Ids, newest: Newest, known: Known, boots: dict[int, Boot]) -> None:
         self.ids, self.newest, self.known, self.boots = ids, newest, known, boots
         self.rows: list[readings.Row] = []
-        #: By device and metric: the series' number, and what is new of it.
-        self.series: dict[tuple[str, str], tuple[int, list[Point]]] = {}
+        self.devices: dict[str, _Device] = {}
         self.receipts: dict[receipts.Key, int] = {}
         self.dead_letters: list[DeadLetter] = []
         self.reports: list[Decoded] = []
@@ -150,7 +165,8 @@ class _Work:
         self.readings = [0, 0, 0]
         self._taken: dict[readings.Key, float] = {}
         self._free_from: dict[readings.Key, int] = {}
-        self._seen: dict[tuple[int, str], list[int]] = {}
+        #: Numbers that were seen and follow no other, by device and boot.
+        self._scattered: dict[tuple[int, str], list[int]] = {}
 
     def take_plain(self, decoded: Decoded) -> bool:
         """Place a message as nearly all are: one sample with its time, nothing wrong with it. False for any other.
@@ -163,21 +179,22 @@ class _Work:
         device, values, ts, seq, boot = sample.device, sample.values, sample.ts, sample.seq, sample.boot
         if ts is None or not values or (boot is None and seq is not None):
             return False
-        device_id, series, received_at = self.ids.devices[device], self.series, decoded.message.received_at
+        found = self.devices.get(device) or self._device(device)
         for metric, value in values:
-            series_id, points = series.get((device, metric)) or self._series(device, device_id, metric)
-            self.rows.append((series_id, ts, value))
-            points.append((ts, value, received_at))
+            self.rows.append((found.series[metric], ts, value))
+        found.new.append((ts, values, decoded.message.received_at))
         if seq is not None and boot is not None:
-            self._note(device_id, boot, seq)
+            if seq == found.last + 1 and boot == found.boot:
+                found.last = seq
+            else:
+                self._note(found, boot, seq)
         self.messages[_STORED] += 1
         self.readings[_STORED] += len(values)
         return True
 
-    def _series(self, device: str, device_id: int, metric: str) -> tuple[int, list[Point]]:
-        found = self.series.get((device, metric))
-        if found is None:
-            found = self.series[device, metric] = (self.ids.series[device_id, metric], [])
+    def _device(self, device: str) -> _Device:
+        device_id = self.ids.devices[device]
+        found = self.devices[device] = _Device(device_id, self.ids.series.get(device_id, {}), [])
         return found
 
     def take(self, decoded: Decoded) -> Verdict:
@@ -209,78 +226,78 @@ class _Work:
 
     def _sample(self, sample: Sample, message: Message, counts: list[int], problems: list[str]) -> None:
         """Place the sample's readings and count what became of them."""
-        device_id = self.ids.devices[sample.device]
-        if sample.seq is not None and self._recognise(sample, device_id, sample.seq, message):
+        device = self.devices.get(sample.device) or self._device(sample.device)
+        if sample.seq is not None and self._recognise(sample, device, sample.seq, message):
             counts[_DUPLICATE] += len(sample.values)
         elif sample.ts is not None:
-            self._at_its_time(sample, device_id, sample.ts, message.received_at, counts, problems)
+            self._at_its_time(sample, device, sample.ts, message.received_at, counts, problems)
         elif message.retained:
             self._retained(sample, counts, problems)
         else:
-            self._at_our_time(sample, device_id, message.received_at, counts)
+            self._at_our_time(sample, device, message.received_at, counts)
 
-    def _recognise(self, sample: Sample, device_id: int, seq: int, message: Message) -> bool:
+    def _recognise(self, sample: Sample, device: _Device, seq: int, message: Message) -> bool:
         """Note the number as seen; whether the message is a repetition, as its receipt tells."""
         boot = sample.boot
         if boot is None and message.retained:
             return False  # it is old: no new start, and under which one it was sent can't be told
         if boot is None:
-            boot = self._own_boot(device_id, seq, message)
-        self._note(device_id, boot, seq)
+            boot = self._own_boot(device, seq, message)
+        self._note(device, boot, seq)
         if sample.ts is not None or not sample.values:
             return False
-        key = (device_id, boot, seq)
+        key = (device.id, boot, seq)
         there = key in self.receipts or key in self.known.receipts
         if not there and not message.retained:
             self.receipts[key] = zlib.crc32(message.payload)
         return there and (sample.boot is not None or message.redelivered or message.retained)
 
-    def _note(self, device_id: int, boot: str, seq: int) -> None:
-        numbers = self._seen.get((device_id, boot))
-        if numbers is None:
-            self._seen[device_id, boot] = [seq]
+    def _note(self, device: _Device, boot: str, seq: int) -> None:
+        if device.boot is None:
+            device.boot, device.first, device.last = boot, seq, seq
+        elif device.boot == boot and seq == device.last + 1:
+            device.last = seq
         else:
-            numbers.append(seq)
+            self._scattered.setdefault((device.id, boot), []).append(seq)
 
-    def _own_boot(self, device_id: int, seq: int, message: Message) -> str:
+    def _own_boot(self, device: _Device, seq: int, message: Message) -> str:
         """The label of the present start of a device that sends none: a fall of `seq` begins a new one.
 
         A redelivered message may fall back without a restart. It is the old one if the same number came with the same
         payload; else the device restarted while we were away.
         """
-        boot = self.boots.get(device_id)
+        boot = self.boots.get(device.id)
         if boot is not None and seq <= boot.seq and message.redelivered:
-            key = (device_id, boot.label, seq)
+            key = (device.id, boot.label, seq)
             if self.receipts.get(key, self.known.receipts.get(key)) == zlib.crc32(message.payload):
                 return boot.label
         begins = boot is None or seq <= boot.seq
-        label = self._new_label(device_id, message.received_at) if begins or boot is None else boot.label
-        self.boots[device_id] = Boot(label, seq)
+        label = self._new_label(device, message.received_at) if begins or boot is None else boot.label
+        self.boots[device.id] = Boot(label, seq)
         return label
 
-    def _new_label(self, device_id: int, now: int) -> str:
+    def _new_label(self, device: _Device, now: int) -> str:
         label, number = f"{OWN_BOOT}{now}", 0
-        present = self.boots.get(device_id)
-        while (device_id, label) in self._seen or (present is not None and present.label == label):
+        present = self.boots.get(device.id)
+        taken = {device.boot, None if present is None else present.label}
+        while label in taken or (device.id, label) in self._scattered:
             number += 1
             label = f"{OWN_BOOT}{now}.{number}"
         return label
 
     def _at_its_time(
-        self, sample: Sample, device_id: int, ts: int, received_at: int, counts: list[int], problems: list[str]
+        self, sample: Sample, device: _Device, ts: int, received_at: int, counts: list[int], problems: list[str]
     ) -> None:
         taken, known = self._taken, self.known.readings
+        free: list[tuple[str, float]] = []
         for metric, value in sample.values:
-            series_id, points = self._series(sample.device, device_id, metric)
-            key = (series_id, ts)
+            key = (device.series[metric], ts)
             there = taken.get(key)
             if there is None and known:
                 there = known.get(key)
             if there is None:
                 taken[key] = value
-                self.rows.append((series_id, ts, value))
-                points.append((ts, value, received_at))
-                counts[_STORED] += 1
+                free.append((metric, value))
             elif there == value:
                 counts[_DUPLICATE] += 1
             else:
@@ -288,10 +305,13 @@ class _Work:
                 problems.append(f"{which} contradicts {there!r}, which was stored first and stays")
                 counts[_REJECTED] += 1
                 counts[_CONFLICTS] += 1
+        if free:
+            counts[_STORED] += len(free)
+            self._store(device, (ts, tuple(free), received_at))
 
-    def _at_our_time(self, sample: Sample, device_id: int, received_at: int, counts: list[int]) -> None:
+    def _at_our_time(self, sample: Sample, device: _Device, received_at: int, counts: list[int]) -> None:
         for metric, value in sample.values:
-            series_id, points = self._series(sample.device, device_id, metric)
+            series_id = device.series[metric]
             ts = received_at - sample.age
             wanted = (series_id, ts)
             ts = self._free_from.get(wanted, ts)  # all of a batch may want the same ms: none looks where others did
@@ -300,9 +320,13 @@ class _Work:
             self._free_from[wanted] = ts + 1
             self.own_time.add((series_id, ts))
             self._taken[series_id, ts] = value
-            self.rows.append((series_id, ts, value))
-            points.append((ts, value, received_at))
+            self._store(device, (ts, ((metric, value),), received_at))
         counts[_STORED] += len(sample.values)
+
+    def _store(self, device: _Device, measured: Measured) -> None:
+        ts, values, _ = measured
+        self.rows += [(device.series[metric], ts, value) for metric, value in values]
+        device.new.append(measured)
 
     def _retained(self, sample: Sample, counts: list[int], problems: list[str]) -> None:
         """A retained reading without a time is of unknown age: a duplicate if it is the newest value, else refused."""
@@ -317,21 +341,25 @@ class _Work:
 
     def seen_ranges(self) -> list[SeenRange]:
         """Numbers seen, as ranges."""
-        return [
-            (device_id, boot, first, last)
-            for (device_id, boot), numbers in self._seen.items()
-            for first, last in _ranges(numbers)
-        ]
+        found: list[SeenRange] = []
+        for one in self.devices.values():
+            if one.boot is None:
+                continue
+            others = self._scattered.pop((one.id, one.boot), None) if self._scattered else None
+            if others is None:
+                found.append((one.id, one.boot, one.first, one.last))
+            else:
+                numbers = [*range(one.first, one.last + 1), *others]
+                found += [(one.id, one.boot, first, last) for first, last in _ranges(numbers)]
+        for start, numbers in self._scattered.items():  # of devices that began anew meanwhile
+            found += [(*start, first, last) for first, last in _ranges(numbers)]
+        return found
 
 
 def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
     """Ranges of consecutive numbers, lowest first."""
-    different = set(numbers)
-    first, last = min(different), max(different)
-    if last - first + 1 == len(different):
-        return [(first, last)]
     found: list[tuple[int, int]] = []
-    for number in sorted(different):
+    for number in sorted(set(numbers)):
         if found and number == found[-1][1] + 1:
             found[-1] = (found[-1][0], number)
         else:

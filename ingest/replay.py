@@ -22,11 +22,12 @@ from db.readings import Sample
 from ingest.dialects import native
 from ingest.dialects.decoded import Decoded
 from ingest.message import Message
+from ingest.outcome import Outcome
 from ingest.outdated import without_outdated
 from ingest.placement import Placed
 from ingest.snapshot import Board, Change, apply
 from ingest.vitals import now_ms
-from ingest.writer import Outcome, Writer
+from ingest.writer import Writer
 from settings import Settings
 
 log = logging.getLogger(__name__)

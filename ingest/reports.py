@@ -24,7 +24,7 @@ from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.snapshot import Board, apply
 from ingest.subscriber import BrokerAway, Subscriber
 from ingest.vitals import Vitals, now_ms
-from ingest.writer import Outcome, Writer
+from ingest.writer import Writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -43,8 +43,8 @@ class ReportSettings:
     backoff: Backoff
     #: Longest wait for a message, after which it looks whether it is still the keeper.
     look_s: float = 1.0
-    #: Told when reports are stored.
-    stored: Callable[[Outcome], None] = lambda _: None
+    #: Called when something that a device says of itself is stored: it may have ended a command.
+    reported: Callable[[], None] = lambda: None
 
 
 class Reports:
@@ -130,7 +130,8 @@ class Reports:
             outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
             self.ledger.settle(outcome.tally, messages[0].received_at, now_ms())
             self._board.update(lambda current: apply(current, outcome.changes))
-            self._settings.stored(outcome)
+            if outcome.reports:
+                self._settings.reported()
         self._subscriber.acknowledge(messages)
 
     def _until_stored(self, what: Callable[[], T]) -> T:

@@ -61,6 +61,10 @@ class SeriesNow(msgspec.Struct, frozen=True, gc=False):
 _NOTHING: Final = SeriesNow("", "", None, -1, 0.0, 0, None, b"", Bin(-BIN_MS, 0.0, 0.0, 0.0), 0)
 
 
+#: What a device measured at one time, without its name: when (UTC ms), values, each of another metric, and when it
+#: reached us (UTC ms).
+Measured = tuple[int, tuple[tuple[str, float], ...], int]
+
 #: A reading without its name: when it was taken (UTC ms), what was read, when it reached us (UTC ms).
 Point = tuple[int, float, int]
 
@@ -129,4 +133,4 @@ def _interval(known: int | None, distance: int) -> int:
         return distance
     if distance > 10 * known:  # a gap, not a new habit; a new habit convinces by repetition
         return round(known * 1.5)
-    return round(known * 0.8 + distance * 0.2)
+    return (4 * known + distance + 2) // 5

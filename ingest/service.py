@@ -11,15 +11,16 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from db import account, dead_letters, migrations
 from db.engine import DatabaseAway, Engine, facts, writing
 from db.workers import Heartbeat
 from ingest import dispatcher, restore
+from ingest.arrived import Arrived
 from ingest.broker_watch import BrokerWatch
 from ingest.command_sender import CommandSender
 from ingest.dialects import native, topics
@@ -37,14 +38,19 @@ from ingest.outdated import without_outdated
 from ingest.patience import Backoff, Stopped, until_it_works
 from ingest.reports import THREAD as REPORTS
 from ingest.reports import Reports, ReportSettings
-from ingest.snapshot import Board, SeriesChange, apply
+from ingest.showing import Showing
+from ingest.snapshot import Board
 from ingest.subscriber import BrokerAway, Subscriber
 from ingest.upkeep import Upkeep, UpkeepSettings
 from ingest.vitals import Vitals, now_ms
-from ingest.writer import Outcome, Writer
+from ingest.writer import Writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+#: A batch of fewer messages, received while the database worked, is joined by what has come since: each would wait for
+#: two commits otherwise. A large one is not, or there would be nothing left to receive meanwhile.
+_SMALL: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +63,13 @@ class WorkerSettings:
     backoff: Backoff = field(default_factory=Backoff)
     #: `latest` is written at most this often.
     flush_s: float = 1.0
+    #: While the backlog of a large fleet is worked off, the board is renewed this seldom.
+    show_s: float = 0.5
     #: A broker that is silent this long while we drain has nothing left for us.
     quiet_s: float = 0.5
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
     #: Of the audit log, None where it is not to be had.
     audit_key: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """What the broker gave at once, what it says and how many readings; or why nothing could be received."""
-
-    messages: Sequence[Message] = ()
-    batch: Sequence[Decoded] = ()
-    readings: int = 0
-    error: Exception | None = None
 
 
 class Service:
@@ -109,8 +107,8 @@ class Service:
         self._dispatcher = None if sender is None else self._make_dispatcher(sender)
         self._reports = None if reports is None else self._make_reports(reports)
         self._latest = Latest(engine, board, self._writer, vitals, settings.flush_s)
-        self._ahead: _Arrived | None = None
-        self._unshown: Outcome | None = None
+        self._ahead: Arrived | None = None
+        self._showing = Showing(board, settings.show_s, self.nudge_commands)
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._drain_until = 0.0
@@ -132,9 +130,8 @@ class Service:
 
     def _make_reports(self, subscriber: Subscriber) -> Reports:
         settings = self._settings
-        how = ReportSettings(
-            settings.name, self._token, self._understand, settings.backoff, settings.flush_s, self._nudge_by
-        )
+        nudge = self.nudge_commands
+        how = ReportSettings(settings.name, self._token, self._understand, settings.backoff, settings.flush_s, nudge)
         return Reports(self._engine, subscriber, how, self._keeper, self._board, self._vitals)
 
     def _make_dispatcher(self, sender: CommandSender) -> Dispatcher:
@@ -249,7 +246,7 @@ class Service:
         except Stopped:
             self._ledger.drop()
         finally:
-            self._show_last()
+            self._showing.show()
             self._subscriber.close()
             self._leave()
 
@@ -284,7 +281,7 @@ class Service:
         def lost(error: Exception) -> None:
             self._vitals.broker_lost(str(error))
 
-        self._show_last()
+        self._showing.show()
         self._ahead = None  # it was not acknowledged, so it comes again
         self._ledger.drop()
         until_it_works(self._subscriber.connect, BrokerAway, self._settings.backoff, self._stopping, lost)
@@ -303,45 +300,49 @@ class Service:
             if draining and self._ahead is None and (not arrived.messages or time.monotonic() >= self._drain_until):
                 return
 
-    def _next(self, timeout_s: float) -> _Arrived:
+    def _next(self, timeout_s: float) -> Arrived:
         """What arrived while the batch before was being stored, else what arrives now. Raises BrokerAway."""
         arrived, self._ahead = self._ahead, None
-        if arrived is None:
-            return self._receive(timeout_s)
-        if arrived.error is not None:
-            raise arrived.error
-        return arrived
+        if arrived is not None:
+            if arrived.error is not None:
+                raise arrived.error
+            return arrived if len(arrived.messages) >= _SMALL else arrived + self._receive(0.0)
+        if self._showing.waits:
+            if (arrived := self._receive(0.0)).messages:
+                self._showing.show_if_due()
+                return arrived
+            self._showing.show()
+        return self._receive(timeout_s)
 
-    def _receive(self, timeout_s: float) -> _Arrived:
+    def _receive(self, timeout_s: float) -> Arrived:
         messages = self._subscriber.receive(timeout_s)
         batch = [decoded for message in messages if (decoded := self._decode(message)) is not None]
-        return _Arrived(messages, batch, count_readings(batch))
+        return Arrived(messages, batch, count_readings(batch))
 
     def _look_ahead(self) -> None:
-        """While the database works at the batch in hand: show the one before, receive and decode the one behind.
+        """While the database works at the batch in hand: show those before, receive, decode and place the one behind.
 
         None is received when the one in hand is the last.
         """
-        self._show_last()
+        self._showing.show_if_due()
         if self._ahead is None and not self._stopping.is_set():
             try:
                 ahead = self._receive(0.0)
             except Exception as error:  # noqa: BLE001 - raised by `_next`: it must not look like the batch's own
-                self._ahead = _Arrived(error=error)
+                self._ahead = Arrived(error=error)
             else:
                 if ahead.messages:
                     self._ahead = ahead
+                    if len(ahead.messages) >= _SMALL:
+                        self._writer.prepare(ahead.batch)
                     self._ledger.hold_next(len(ahead.batch), ahead.readings)
 
-    def _take(self, arrived: _Arrived) -> None:
+    def _take(self, arrived: Arrived) -> None:
         messages, batch = arrived.messages, arrived.batch
         if batch:
             self._ledger.hold(len(batch), arrived.readings, messages[0].received_at, lag_ms(batch))
             outcome = self._until_stored(lambda: self._writer.store(batch, now_ms()))
-            self._show_last()
-            self._unshown = outcome
-            if self._ahead is None or not self._ahead.batch:
-                self._show_last()  # else while the database works at that one
+            self._showing.take(outcome)
             self._ledger.settle(outcome.tally, messages[0].received_at, now_ms())
         self._subscriber.acknowledge(messages)
 
@@ -366,23 +367,12 @@ class Service:
             return decoded
         return without_outdated(decoded, self._raw_days, message.received_at)
 
-    def _show_last(self) -> None:
-        """Put on the board what was stored last, if it is not there yet."""
-        outcome, self._unshown = self._unshown, None
-        if outcome is not None:
-            self._board.update(lambda current: apply(current, outcome.changes))
-            self._nudge_by(outcome)
-
-    def _nudge_by(self, outcome: Outcome) -> None:
-        if outcome.changes and not isinstance(outcome.changes[0], SeriesChange):  # a batch's reports come first
-            self.nudge_commands()  # one may have ended a command, or somebody is back for whom one waits
-
     def _until_stored(self, what: Callable[[], T]) -> T:
         """Try until the database takes it, keeping the broker's connection alive. Raises Stopped."""
 
         def lost(error: Exception) -> None:
             self._vitals.database_lost(str(error))
-            self._show_last()
+            self._showing.show()
             with contextlib.suppress(BrokerAway):  # acknowledging will find out and connect again
                 self._subscriber.keep_alive()
 

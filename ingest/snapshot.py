@@ -18,7 +18,7 @@ from db.commands import Command
 from db.places import Place
 from ingest.presence import Presence
 from ingest.rate import Rate, ended
-from ingest.series import Point, SeriesNow, grown
+from ingest.series import Measured, Point, SeriesNow, grown
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class CommandNow:
     version: int
 
 
-class DeviceNow(msgspec.Struct, frozen=True):
+class DeviceNow(msgspec.Struct, frozen=True, gc=False):
     """One device. `online`: True or False as its status or its traffic says, None where it never told.
 
     `presence` is the word for it, which silence changes too (`standing.refreshed`).
@@ -100,17 +100,16 @@ class Snapshot:
         return [device for device in self.devices.values() if device.version > version]
 
 
-class SeriesChange(msgspec.Struct, frozen=True, gc=False):
-    """Stored readings of one series, at least one, in order of arrival."""
+class ReadingsChange(msgspec.Struct, frozen=True, gc=False):
+    """What is stored of one device, at least one reading, in order of arrival."""
 
     device: str
-    metric: str
-    points: Sequence[Point]
+    measured: Sequence[Measured]
 
     @property
     def received_at(self) -> int:
         """When the last of them reached us, UTC ms."""
-        return self.points[-1][2]
+        return self.measured[-1][2]
 
 
 class ReadingChange(msgspec.Struct, frozen=True, gc=False):
@@ -157,7 +156,7 @@ class StateChange:
     retained: bool = False
 
 
-Read = SeriesChange | ReadingChange
+Read = ReadingsChange | ReadingChange
 Change = Read | StatusChange | AboutChange | StateChange
 
 
@@ -173,13 +172,15 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
         changes = list(changes)
         removed = _still_removed(removed, changes)
         changes = [change for change in changes if change.device not in removed]
-    read: dict[str, dict[str, Sequence[Point]]] = {}
+    read: dict[str, Sequence[Measured]] = {}
     drafts: dict[str, _Draft] = {}
     for change in changes:
-        if isinstance(change, SeriesChange):
-            _gather(read, change.device, change.metric, change.points)
+        if isinstance(change, ReadingsChange):
+            earlier = read.get(change.device)
+            read[change.device] = change.measured if earlier is None else (*earlier, *change.measured)
         elif isinstance(change, ReadingChange):
-            _gather(read, change.device, change.metric, ((change.ts, change.value, change.received_at),))
+            measured = (change.ts, ((change.metric, change.value),), change.received_at)
+            read[change.device] = (*read.get(change.device, ()), measured)
         else:
             draft = drafts.get(change.device)
             if draft is None:
@@ -191,8 +192,8 @@ def apply(snapshot: Snapshot, changes: Iterable[Change], *, every_reading: bool 
     devices = dict(known)
     for name, draft in drafts.items():
         devices[name] = draft.finished(version)
-    for name, series in read.items():
-        devices[name] = _read(devices.get(name) or _new(name, version), series, version, count=every_reading)
+    for name, of_device in read.items():
+        devices[name] = _read(devices.get(name) or _new(name, version), of_device, version, count=every_reading)
     control = version if any(draft.acted for draft in drafts.values()) else snapshot.control_version
     return replace(snapshot, version=version, devices=devices, removed=removed, control_version=control)
 
@@ -210,28 +211,17 @@ def _still_removed(removed: Mapping[str, int], changes: Iterable[Change]) -> Map
     return {name: at for name, at in removed.items() if name not in back} if back else removed
 
 
-def _gather(read: dict[str, dict[str, Sequence[Point]]], device: str, metric: str, points: Sequence[Point]) -> None:
-    series = read.get(device)
-    if series is None:
-        read[device] = {metric: points}
-    else:
-        earlier = series.get(metric)
-        series[metric] = points if earlier is None else (*earlier, *points)
-
-
 def _new(name: str, version: int) -> DeviceNow:
     return DeviceNow(name, None, None, None, None, 0, version, version, {}, {})
 
 
-def _read(device: DeviceNow, read: Mapping[str, Sequence[Point]], version: int, *, count: bool) -> DeviceNow:
-    """The device with a batch's readings, which are at least one a metric."""
-    name, units, metrics = device.name, device.units, dict(device.metrics)
-    counted, received_at = device.counted, 0
-    for metric, points in read.items():
+def _read(device: DeviceNow, read: Sequence[Measured], version: int, *, count: bool) -> DeviceNow:
+    """The device with what was read of it since, at least one reading."""
+    name, units, metrics, counted = device.name, device.units, dict(device.metrics), device.counted
+    received_at = max([at for _, _, at in read])
+    for metric, points in _by_metric(read).items():
         metrics[metric] = grown(name, metric, units.get(metric), metrics.get(metric), points, version)
         counted += len(points)
-        if (at := points[-1][2]) > received_at:
-            received_at = at
     online, rate, presence_version = device.online, device.rate, device.presence_version
     presence = device.presence
     if online is False and received_at > (device.status_at or 0):  # traffic after `offline` proves the status wrong
@@ -259,6 +249,18 @@ def _read(device: DeviceNow, read: Mapping[str, Sequence[Point]], version: int, 
         device.status,
         presence,
     )
+
+
+def _by_metric(read: Sequence[Measured]) -> Mapping[str, Sequence[Point]]:
+    points: dict[str, list[Point]] = {}
+    for ts, values, received_at in read:
+        for metric, value in values:
+            known = points.get(metric)
+            if known is None:
+                points[metric] = [(ts, value, received_at)]
+            else:
+                known.append((ts, value, received_at))
+    return points
 
 
 @dataclass(slots=True)

@@ -10,15 +10,15 @@ from operator import itemgetter
 from typing import Final
 
 from db import account, bridges, command_reports, dead_letters, devices, readings, receipts, resends
-from db.account import BatchKey, Tally
+from db.account import BatchKey
 from db.bridges import BridgeReport
 from db.devices import About, ActuatorState, Status
 from db.engine import Connection, DatabaseAway, Engine, RefusedRows, writing
 from db.leases import LeaseLost
 from db.resends import Gone
 from ingest.dialects.decoded import Decoded
-from ingest.placement import Boot, Ids, Known, Newest, Placed, Verdict, place
-from ingest.snapshot import AboutChange, Change, StateChange, StatusChange
+from ingest.outcome import Outcome, outcome_of
+from ingest.placement import Boot, Ids, Known, Newest, Placed, place
 
 log = logging.getLogger(__name__)
 
@@ -32,24 +32,13 @@ class CrowdedKeys(DatabaseAway):
     """Keys went on being taken while we looked for free ones. Trying the batch again is right."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a batch, once it is committed; of each message, in order, where the writer was asked to tell."""
-
-    tally: Tally = field(default_factory=Tally)
-    changes: tuple[Change, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-
-    def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.tally + other.tally, self.changes + other.changes, self.verdicts + other.verdicts)
-
-
 @dataclass(slots=True)
 class _Catalogue:
     """Numbers and states the writer remembers, so that it need not ask for them with every batch."""
 
     devices: dict[str, int] = field(default_factory=dict)
-    series: dict[tuple[int, str], int] = field(default_factory=dict)
+    #: By device id and metric.
+    series: dict[int, Mapping[str, int]] = field(default_factory=dict)
     boots: dict[int, Boot] = field(default_factory=dict)
 
 
@@ -61,6 +50,16 @@ class _Attempt:
     ids: Ids
     placed: Placed
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch that was placed while the one before it was stored. It holds if that went in by the attempt `after`."""
+
+    batch: Sequence[Decoded]
+    after: BatchKey
+    ids: Ids
+    placed: Placed
 
 
 #: What becomes of the dead letters of a piece, in the transaction that stores it.
@@ -106,10 +105,13 @@ class Writer:
         self._pending: list[Sequence[Decoded]] = []
         self._done = Outcome()
         self._unsure: _Attempt | None = None
+        self._in_hand: _Attempt | None = None
+        self._accepted: BatchKey | None = None
+        self._prepared: _Prepared | None = None
 
     def load(self) -> None:
         """Learn what is there, and forget a batch that was not finished: it comes again. Raises DatabaseAway."""
-        self._pending, self._unsure = [], None
+        self._pending, self._unsure, self._accepted = [], None, None
         self._number += 1  # a batch of the present number may have been committed after all
         with writing(self._engine) as connection:
             known = devices.every(connection, deleted=True)
@@ -118,9 +120,15 @@ class Writer:
                 boots={d.id: Boot(d.boot, d.boot_seq) for d in known if d.boot is not None and d.boot_seq is not None},
             )
             by_name = self._catalogue.devices
-            for series in devices.every_series(connection, deleted=True):
-                if series.device in by_name:  # else another worker made it a moment ago
-                    self._catalogue.series[by_name[series.device], series.metric] = series.id
+            every_series = devices.every_series(connection, deleted=True)
+            self._catalogue.series = _with(
+                {},
+                {
+                    (by_name[series.device], series.metric): series.id
+                    for series in every_series
+                    if series.device in by_name  # else another worker made it a moment ago
+                },
+            )
 
     def device_ids(self, connection: Connection, names: Sequence[str]) -> Mapping[str, int]:
         """The numbers of devices that are stored, of those that another writer made as well."""
@@ -131,7 +139,7 @@ class Writer:
     def series_id(self, device: str, metric: str) -> int | None:
         """The number of a series, None if it has none yet."""
         device_id = self._catalogue.devices.get(device)
-        return None if device_id is None else self._catalogue.series.get((device_id, metric))
+        return None if device_id is None else self._catalogue.series.get(device_id, {}).get(metric)
 
     def store(self, batch: Sequence[Decoded], now_ms: int) -> Outcome:
         """Store a batch. When this returns, all of it is committed: stored, known to be there, or a dead letter.
@@ -162,6 +170,20 @@ class Writer:
                 self._done += outcome
         return self._done
 
+    def prepare(self, batch: Sequence[Decoded]) -> None:
+        """Place the batch that comes next, while the database works at the one in hand: called from `meanwhile`.
+
+        Only where that needs no look into the database; else, and where anything is odd, it is placed in its turn.
+        """
+        before, self._prepared = self._in_hand, None
+        if before is None or len(self._pending) != 1 or _look_first(batch):
+            return
+        boots = {**self._catalogue.boots, **before.placed.boots} if before.placed.boots else self._catalogue.boots
+        with contextlib.suppress(Exception):  # if it is a mistake of ours, it is told in its turn
+            placed = place(batch, before.ids, boots, self._newest, None, verdicts=self._verdicts)
+            if _devices(placed.reports) <= before.ids.devices.keys():
+                self._prepared = _Prepared(batch, before.key, before.ids, placed)
+
     def _replace(self, piece: Sequence[Decoded], problem: str) -> None:
         """Put halves in the place of a refused piece, or a dead letter in that of a single message.
 
@@ -183,7 +205,7 @@ class Writer:
     def _store_piece(self, piece: Sequence[Decoded], now_ms: int) -> Outcome:
         known: Known | None = None
         attempt: _Attempt | None = None
-        look_first = any(d.message.redelivered or d.message.retained for d in piece)
+        look_first = _look_first(piece)
         for round_number in range(_ROUNDS):
             with writing(self._engine) as connection:
                 if self._fence is not None:
@@ -196,11 +218,13 @@ class Writer:
                 else:
                     ids, placed = self._place_trusting(connection, piece, now_ms)
                 key = BatchKey(self._worker, self._token, self._number)
-                attempt = _Attempt(key, ids, placed, _outcome(placed))
+                attempt = _Attempt(key, ids, placed, outcome_of(placed))
                 if not account.claim_batch(connection, key, placed.tally, placed.seen, now_ms):
                     connection.rollback()
                     return self._accept(self._unsure)
+                self._in_hand = attempt
                 free = _insert(connection, placed, now_ms, self._meanwhile)
+                self._in_hand = None
                 if free:
                     _store_rest(connection, ids, placed)
                     self._keep_letters(connection, piece, placed)
@@ -214,6 +238,9 @@ class Writer:
 
     def _place_trusting(self, connection: Connection, piece: Sequence[Decoded], now_ms: int) -> tuple[Ids, Placed]:
         """Place a piece as if every key were free and, at first, as if every device and series were known."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.batch is piece and prepared.after is self._accepted:
+            return prepared.ids, prepared.placed
         ids = Ids(self._catalogue.devices, self._catalogue.series)
         with contextlib.suppress(KeyError):
             placed = self._place(piece, ids, None)
@@ -229,7 +256,7 @@ class Writer:
         """Remember what a committed attempt made."""
         if attempt is None:
             raise RuntimeError(f"another worker named {self._worker} stores under the same token")
-        self._unsure = None
+        self._unsure, self._accepted = None, attempt.key
         self._number = attempt.key.number + 1
         catalogue = self._catalogue
         catalogue.devices.update(attempt.ids.devices)
@@ -252,10 +279,10 @@ class Writer:
             for sample in decoded.samples
             for metric, _ in sample.values
         }
-        new_series = wanted - catalogue.series.keys()
         series = catalogue.series
+        new_series = {(device_id, metric) for device_id, metric in wanted if metric not in series.get(device_id, ())}
         if new_series:
-            series = dict(series) | devices.ensure_series(connection, new_series, now_ms)
+            series = _with(series, devices.ensure_series(connection, new_series, now_ms))
         return Ids(ids, series)
 
     def _look(self, connection: Connection, piece: Sequence[Decoded], ids: Ids, known: Known) -> Known:
@@ -266,7 +293,7 @@ class Writer:
             for sample in decoded.samples:
                 if sample.ts is not None:
                     device_id = ids.devices[sample.device]
-                    keys.update((ids.series[device_id, metric], sample.ts) for metric, _ in sample.values)
+                    keys.update((ids.series[device_id][metric], sample.ts) for metric, _ in sample.values)
         found.update(readings.existing(connection, keys))
         return Known(found, receipts.existing(connection, self._receipt_keys(piece, ids)))
 
@@ -282,6 +309,16 @@ class Writer:
                     yield device_id, label, sample.seq
 
 
+def _with(series: Mapping[int, Mapping[str, int]], more: Mapping[tuple[int, str], int]) -> dict[int, Mapping[str, int]]:
+    """These, and the numbers of more series."""
+    changed: dict[int, dict[str, int]] = {}
+    for (device_id, metric), series_id in more.items():
+        if device_id not in changed:
+            changed[device_id] = dict(series.get(device_id, {}))
+        changed[device_id][metric] = series_id
+    return {**series, **changed}
+
+
 def _look_for_free(connection: Connection, known: Known, attempt: _Attempt | None, searched_ms: int) -> Known:
     """Added to what is known: what is taken where the last attempt put readings whose time is ours, and after that."""
     if attempt is None:
@@ -290,6 +327,11 @@ def _look_for_free(connection: Connection, known: Known, attempt: _Attempt | Non
     for series_id, first, last in _stretches(attempt.placed.own_time):
         found.update(readings.existing_between(connection, series_id, first, last + searched_ms))
     return replace(known, readings=found)
+
+
+def _look_first(piece: Iterable[Decoded]) -> bool:
+    """Whether some of it is likely to be there already."""
+    return any(decoded.message.redelivered or decoded.message.retained for decoded in piece)
 
 
 def _devices(piece: Iterable[Decoded]) -> set[str]:
@@ -333,18 +375,3 @@ def _stretches(keys: Iterable[readings.Key]) -> list[tuple[int, int, int]]:
         first, last = found.get(series_id, (ts, ts))
         found[series_id] = (min(first, ts), max(last, ts))
     return [(series_id, first, last) for series_id, (first, last) in found.items()]
-
-
-def _outcome(placed: Placed) -> Outcome:
-    changes: list[Change] = []
-    for decoded in placed.reports:
-        at, old = decoded.message.received_at, decoded.message.retained
-        match decoded.report:
-            case Status(device, online):
-                changes.append(StatusChange(device, online, at, old))
-            case About(device, model, firmware, actuators, units):
-                names = {a.name: a.unit for a in actuators}
-                changes.append(AboutChange(device, model, firmware, units, names, at, old))
-            case ActuatorState(device, actuator, state, _):
-                changes.append(StateChange(device, actuator, state, at, old))
-    return Outcome(placed.tally, (*changes, *placed.new), tuple(placed.verdicts))

@@ -11,10 +11,10 @@ from db.account import Tally
 from db.devices import Status
 from ingest.dialects.decoded import Decoded
 from ingest.placement import Boot, Ids, Known, Placed, place
-from ingest.snapshot import SeriesChange
+from ingest.snapshot import ReadingsChange
 from tests.ingest.unit.messages import NOW, decode, message, telemetry
 
-IDS = Ids({"kitchen": 1}, {(1, "x"): 10, (1, "y"): 11})
+IDS = Ids({"kitchen": 1}, {1: {"x": 10, "y": 11}})
 
 
 def _place(
@@ -41,8 +41,7 @@ def test_new_readings_go_in_under_their_names() -> None:
     placed = _place(telemetry({"ts": NOW - 5, "x": 1, "y": 2}))
     assert _rows(placed) == [(10, NOW - 5, 1.0), (11, NOW - 5, 2.0)]
     assert placed.new == [
-        SeriesChange("kitchen", "x", [(NOW - 5, 1.0, NOW)]),
-        SeriesChange("kitchen", "y", [(NOW - 5, 2.0, NOW)]),
+        ReadingsChange("kitchen", [(NOW - 5, (("x", 1.0), ("y", 2.0)), NOW)]),
     ]
     assert placed.tally == Tally(stored=1, readings_stored=2)
     assert (placed.receipts, placed.dead_letters, placed.own_time) == ({}, [], frozenset())

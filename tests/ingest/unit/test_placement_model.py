@@ -17,7 +17,7 @@ from ingest.placement import Boot, Ids, Known, Placed, place
 from tests.ingest.unit.messages import NOW, decode, telemetry
 
 METRICS = ("x", "y")
-IDS = Ids({"kitchen": 1}, {(1, metric): n for n, metric in enumerate(METRICS)})
+IDS = Ids({"kitchen": 1}, {1: {metric: n for n, metric in enumerate(METRICS)}})
 
 
 @dataclass
@@ -49,7 +49,7 @@ class _Database:
         self.seen |= {(boot, seq) for _, boot, first, last in placed.seen for seq in range(first, last + 1)}
 
     def _newest(self, device: str, metric: str) -> float | None:
-        return self.newest.get(IDS.series[IDS.devices[device], metric])
+        return self.newest.get(IDS.series[IDS.devices[device]][metric])
 
     def _try_without_asking(self, batch: Sequence[Decoded], placed: Placed) -> None:
         """Where the database takes all rows of a first try, which knew nothing, it was placed rightly."""
@@ -134,7 +134,7 @@ def test_what_has_a_ts_is_stored_once_however_often_it_comes_and_the_first_stays
         for sample in decoded.samples:
             for metric, value in sample.values:
                 assert sample.ts is not None
-                first.setdefault((IDS.series[1, metric], sample.ts), value)
+                first.setdefault((IDS.series[1][metric], sample.ts), value)
     assert database.readings == first
 
 
@@ -159,7 +159,7 @@ def test_what_has_no_ts_is_never_lost(messages: list[Decoded], sizes: list[int])
     for decoded in messages:
         for sample in decoded.samples:
             if sample.ts is None:
-                sent.update((IDS.series[1, metric], value) for metric, value in sample.values)
+                sent.update((IDS.series[1][metric], value) for metric, value in sample.values)
     stored = Counter((series_id, value) for (series_id, _), value in database.readings.items())
     assert sent <= stored
 
