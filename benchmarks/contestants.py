@@ -22,7 +22,6 @@ from tests.parts.worker import WorkerProcess
 
 DEVICES: Final = 100
 _ROOT: Final = Path(__file__).parents[1]
-HALF_HOUR_MS: Final = 1_800_000
 _VIEWERS: Final = 20
 #: Folding the account of thousands of devices takes a while.
 _STOP_S: Final = 120.0
@@ -37,7 +36,7 @@ class Setting:
     directory: Path
     messages: int
     devices: int = DEVICES
-    #: UTC ms of the first message; None: half an hour ago, so that pages have something to show.
+    #: UTC ms of the first message; None: just now.
     start: int | None = None
 
 
@@ -67,7 +66,7 @@ Contestant = Callable[[Setting], Run]
 
 def fill(setting: Setting) -> None:
     """Put the backlog into the broker."""
-    start = setting.start if setting.start is not None else int(time.time() * 1000) - HALF_HOUR_MS
+    start = setting.start if setting.start is not None else telemetry.just_now()
     sent = publisher.fill(setting.broker.port, telemetry.messages(setting.messages, setting.devices, start))
     if sent != setting.messages:
         raise RuntimeError(f"the broker acknowledged {sent} of {setting.messages} messages")

@@ -22,8 +22,8 @@ _ROWS_FULL: Final = (*_ROWS, 100_000_000)
 #: Bytes of disk a row takes while it is filled, with the log and room to spare.
 _BYTES_A_ROW: Final = 80
 _OLD_DEVICES: Final = 100
-_START_MS: Final = 1_764_000_000_000
-_DAY_MS: Final = 86_400_000
+#: Between the first message of a run and that of the next in the same table: more than one holds.
+_APART_MS: Final = 30_000
 
 
 def run(options: Options) -> list[Table]:
@@ -73,11 +73,12 @@ def _rows(server: MariaDB, messages: int, options: Options) -> Table:
             continue
         filled = server.fresh_database()
         _fill_rows(filled, size)
+        start = telemetry.just_now()
         ratios: list[float] = []
         rates: list[float] = []
         for _ in range(options.rounds):
             empty = _one(server, messages, server.fresh_database()).rate
-            rates.append(_one(server, messages, filled, start=_START_MS + _DAY_MS * len(rates)).rate)
+            rates.append(_one(server, messages, filled, start=start + _APART_MS * len(rates)).rate)
             ratios.append(rates[-1] / empty)
             print(f"  {count(size)} rows stored: {count(rates[-1])} messages/s, empty {count(empty)}", file=sys.stderr)
         rows.append((count(size), count(sum(rates) / len(rates)), spread(ratios), "0.8"))
@@ -88,12 +89,12 @@ def _rows(server: MariaDB, messages: int, options: Options) -> Table:
         tuple(rows),
         (
             f"{options.rounds} rounds of {count(messages)} messages of 100 devices whose rows are there already, up to "
-            "the day before; 1 GiB of buffer pool." + ("" if options.full else " 10^8 rows: --full."),
+            "then; 1 GiB of buffer pool." + ("" if options.full else " 10^8 rows: --full."),
         ),
     )
 
 
-def _one(server: MariaDB, messages: int, url: str, *, devices: int = _OLD_DEVICES, start: int = _START_MS) -> Run:
+def _one(server: MariaDB, messages: int, url: str, *, devices: int = _OLD_DEVICES, start: int | None = None) -> Run:
     with parts.broker() as broker, parts.directory() as directory:
         return contestants.worker(Setting(broker, server, directory, messages, devices, start), database_url=url)
 
@@ -103,9 +104,9 @@ def _know(url: str, number: int) -> list[int]:
     engine = database.create(url)
     migrations.apply(engine)
     with database.writing(engine) as connection:
-        ids = devices.ensure(connection, [telemetry.device(each) for each in range(number)], _START_MS)
+        ids = devices.ensure(connection, [telemetry.device(each) for each in range(number)], telemetry.just_now())
         wanted = {(device_id, metric) for device_id in ids.values() for metric in telemetry.METRICS}
-        series = devices.ensure_series(connection, wanted, _START_MS)
+        series = devices.ensure_series(connection, wanted, telemetry.just_now())
     engine.dispose()
     return sorted(series.values())
 
@@ -114,7 +115,7 @@ def _fill_rows(url: str, size: int) -> None:
     """Rows of 100 devices of two metrics, ending before the first message of a run, in the order of their key."""
     series = _know(url, _OLD_DEVICES)
     each = size // len(series)
-    first = _START_MS - 1_000 - each * telemetry.STEP_MS
+    first = telemetry.just_now() - 1_000 - each * telemetry.STEP_MS
     for series_id in series:
         parts.execute(
             url,

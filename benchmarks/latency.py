@@ -19,7 +19,7 @@ from benchmarks import contestants, parts, processes, publisher, sustained
 from benchmarks.contestants import Setting
 from benchmarks.options import Options
 from benchmarks.tables import Table, count, percentile
-from benchmarks.telemetry import device
+from benchmarks.telemetry import device, just_now
 from tests.parts.mariadb import MariaDB
 from tests.parts.worker import WorkerProcess
 
@@ -28,7 +28,6 @@ _BACKLOG: Final = 100_000
 _SHARES: Final = ((0.1, "3 and 10"), (0.5, "- and 100"))
 _TURN_S: Final = 0.001
 _DEVICES: Final = 100
-_START_MS: Final = 1_764_000_000_000
 #: Every so manieth message goes to the device that is watched, whose rows are few enough to be read each time.
 _WATCHED_EVERY: Final = 10
 
@@ -104,14 +103,15 @@ class _Watched:
 
 def _measure(server: MariaDB, rate: float, seconds: float) -> _Watched:
     with _running_worker(server) as (url, port, pid):
+        start = just_now()
         # The first second makes the series, and lets everything warm up.
-        publisher.publish_evenly(port, _messages(int(rate), 0), rate)
+        publisher.publish_evenly(port, _messages(int(rate), 0, start), rate)
         watched, done = _Watched(), threading.Event()
         expected = int(rate * seconds)
-        watcher = threading.Thread(target=_watch, args=(url, watched, expected, int(rate), done))
+        watcher = threading.Thread(target=_watch, args=(url, watched, expected, start + int(rate), done))
         watcher.start()
         before, began = processes.usage(pid).cpu_s, time.monotonic()
-        publisher.publish_evenly(port, _messages(expected, int(rate)), rate)
+        publisher.publish_evenly(port, _messages(expected, int(rate), start), rate)
         watched.cpu = (processes.usage(pid).cpu_s - before) / (time.monotonic() - began)
         done.set()
         watcher.join(30)
@@ -120,22 +120,24 @@ def _measure(server: MariaDB, rate: float, seconds: float) -> _Watched:
     return watched
 
 
-def _messages(number: int, first: int) -> Iterator[tuple[str, bytes]]:
-    """Each is asked for when it is due, and then carries that moment."""
+def _messages(number: int, first: int, start: int) -> Iterator[tuple[str, bytes]]:
+    """Each is asked for when it is due, and then carries that moment. Their `ts` are `start` and a ms for each."""
     for seq in range(first, first + number):
         who = "watched" if (seq - first) % _WATCHED_EVERY == 0 else device(seq % _DEVICES)
         values = f'"temperature":{time.monotonic()!r},"humidity":1'
-        yield f"iot/{who}/telemetry", f'{{"ts":{_START_MS + seq},"seq":{seq},"boot":"b",{values}}}'.encode()
+        yield f"iot/{who}/telemetry", f'{{"ts":{start + seq},"seq":{seq},"boot":"b",{values}}}'.encode()
 
 
-def _watch(url: str, watched: _Watched, messages: int, first: int, done: threading.Event) -> None:
-    """Read what is new of the watched series, each ms, until all has been seen or nothing comes after the end."""
+def _watch(url: str, watched: _Watched, messages: int, start: int, done: threading.Event) -> None:
+    """Read what is new of the watched series, from `start` (UTC ms) on, each ms, until all has been seen or nothing
+    comes after the end.
+    """
     expected = -(-messages // _WATCHED_EVERY)
     series = (
         "SELECT s.id FROM series s JOIN devices d ON d.id = s.device_id "
         "WHERE d.name = 'watched' AND s.metric = 'temperature'"
     )
-    last, series_id, quiet_at = _START_MS + first - 1, 0, time.monotonic()
+    last, series_id, quiet_at = start - 1, 0, time.monotonic()
     with parts.connect(url) as connection, connection.cursor() as cursor:
         while len(watched.took_ms) < expected and not (done.is_set() and time.monotonic() - quiet_at > 5):
             began = time.monotonic()

@@ -97,7 +97,8 @@ def _look(server: Server, seconds: float, settle_s: float) -> _Found:
             page = pages.open()
             page.add_init_script(_WATCH)
             page.goto(server.url)
-            page.wait_for_function(f"window.bench.shown.size >= {_DEVICES}")
+            while not page.evaluate(f"() => window.bench.shown.size >= {_DEVICES}"):
+                page.wait_for_timeout(50)  # the page's policy forbids what wait_for_function does
             page.wait_for_timeout(settle_s * 1000)
             page.evaluate("() => { window.bench.tasks.length = 0; window.bench.ages.length = 0; }")
             inspector = page.context.new_cdp_session(page)

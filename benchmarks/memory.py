@@ -105,7 +105,7 @@ def _under_load(process: Process, broker: Mosquitto, url: str, messages: int, re
     time.sleep(rest_s)
     rest = processes.usage(process.pid)
     with contestants.stored(url, messages) as count_stored:
-        sent = telemetry.messages(messages, contestants.DEVICES, int(time.time() * 1000) - contestants.HALF_HOUR_MS)
+        sent = telemetry.messages(messages, contestants.DEVICES, telemetry.just_now())
         publisher.fill(broker.port, sent)
         progress.watch(count_stored, messages, time.monotonic())
     loaded = processes.usage(process.pid)

@@ -24,21 +24,23 @@ from benchmarks.options import Options
 from benchmarks.tables import Table
 from db import devices, migrations, readings
 from db import engine as database
+from ingest import heap
 from ingest.dialects import native
 from ingest.dialects.decoded import Decoded, count_readings
 from ingest.ledger import Ledger
 from ingest.message import Message
+from ingest.outcome import Outcome
 from ingest.placement import Ids, place
 from ingest.snapshot import Board, Snapshot, apply
 from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
 from ingest.vitals import now_ms
-from ingest.writer import Outcome, Writer
+from ingest.writer import Writer
 from settings import MqttAddress
 
 T = TypeVar("T")
 
-_DEVICES: Final = 100
-_BATCH: Final = 2_000
+#: How many devices take turns, and messages in a batch: what a worker that is busy with them takes at once.
+_FLEETS: Final = ((100, 2_000), (10_000, 5_000))
 _LARGEST: Final = 1_000_000
 _BUFFER: Final = 1 << 21
 _LOOP: Final = (
@@ -59,24 +61,36 @@ _IN_STORE: Final = (
 
 
 def run(options: Options) -> list[Table]:
-    """The stages of a batch of 2,000 messages of 100 devices, two metrics each; the median of 30 batches."""
-    size, rounds = (200, 3) if options.quick else (_BATCH, 30)
+    """The stages of a batch, of few devices that each send many messages and of many that send one each."""
+    heap.settle()  # as the worker does
+    rounds = 3 if options.quick else 30
     with parts.database_server() as server, parts.directory() as path:
-        return [measure(server.fresh_database(), f"sqlite:///{path}/monitor.db", size, rounds)]
+        return [
+            measure(
+                server.fresh_database(),
+                f"sqlite:///{path}/{fleet}.db",
+                size=200 if options.quick else size,
+                rounds=rounds,
+                fleet=fleet,
+            )
+            for fleet, size in _FLEETS
+        ]
 
 
-def measure(mariadb_url: str, sqlite_url: str, size: int, rounds: int) -> Table:
-    """The table of stages, from `rounds` batches of `size` messages into two empty databases."""
-    times = Times(size)
+def measure(mariadb_url: str, sqlite_url: str, *, size: int, rounds: int, fleet: int) -> Table:
+    """The table of stages, from `rounds` batches of `size` messages of `fleet` devices, into two empty databases."""
+    times, start = Times(size), telemetry.just_now()
     with ExitStack() as stack:
         mariadb = stack.enter_context(_Store.on(mariadb_url))
         sqlite = stack.enter_context(_Store.on(sqlite_url))
         broker = stack.enter_context(_Feeder())
-        for number in range(-2, rounds):
-            if number == 0:
-                times.forget()  # the first two make the series and warm everything up
-            _one_batch(times, size, number + 2, broker, mariadb, sqlite)
-    return _table(times, size, rounds)
+        warm_up = 1 + -(-fleet // size)
+        for number in range(warm_up + rounds):
+            if number == warm_up:
+                times.forget()  # the first ones make the series and warm everything up
+            sent = list(telemetry.messages(size, fleet, start, first=number * size))
+            _one_batch(times, sent, broker, mariadb, sqlite)
+    return _table(times, rounds, fleet)
 
 
 @dataclass(slots=True)
@@ -109,9 +123,10 @@ class Times:
         return 1e6 * median(self.wall[stage]) / self.size, 1e6 * median(self.cpu[stage]) / self.size
 
 
-def _one_batch(times: Times, size: int, number: int, broker: _Feeder, mariadb: _Store, sqlite: _Store) -> None:
-    start = 1_764_000_000_000
-    sent = list(telemetry.messages(size, _DEVICES, start, first=number * size))
+def _one_batch(
+    times: Times, sent: Sequence[tuple[str, bytes]], broker: _Feeder, mariadb: _Store, sqlite: _Store
+) -> None:
+    size = len(sent)
     broker.send(sent)
     received: list[Message] = times.measure("receive", lambda: broker.receive(size))
     decoded = times.measure("decode", lambda: _decode(received))
@@ -134,7 +149,7 @@ def _account(ledger: Ledger, decoded: Sequence[Decoded], outcome: Outcome) -> No
     ledger.settle(outcome.tally, now, now)
 
 
-def _table(times: Times, size: int, rounds: int) -> Table:
+def _table(times: Times, rounds: int, fleet: int) -> Table:
     rows = [_row(label, *times.us(stage)) for stage, label in _LOOP[:2]]
     rows.append(_row("store in MariaDB, one transaction", *times.us("store")))
     rest_wall, rest_cpu = times.us("store")
@@ -150,12 +165,12 @@ def _table(times: Times, size: int, rounds: int) -> Table:
     rows.append(("which allows, messages/s", f"{1e6 / wall:,.0f}", f"{1e6 / cpu:,.0f}"))
     rows.append(_row("store in SQLite instead, one transaction", *times.us("store, SQLite")))
     return Table(
-        "Where the microseconds go",
+        f"Where the microseconds go: {fleet:,} devices",
         ("stage", "µs a message", "of it CPU of the worker"),
         tuple(rows),
         (
-            f"Medians of {rounds} batches of {size:,} messages of {_DEVICES} devices, two metrics each, each stage by "
-            "itself: broker and database rest while the worker works, so a backlog at full speed costs more.",
+            f"Medians of {rounds} batches of {times.size:,} messages of {fleet:,} devices, two metrics each, each "
+            "stage by itself: broker and database rest while the worker works, so a backlog at full speed costs more.",
         ),
     )
 
@@ -213,7 +228,9 @@ class _Store:
     def _ids(self) -> Ids:
         with database.reading(self.engine) as connection:
             known = {device.name: device.id for device in devices.every(connection)}
-            series = {(known[s.device], s.metric): s.id for s in devices.every_series(connection)}
+            series: dict[int, dict[str, int]] = {}
+            for one in devices.every_series(connection):
+                series.setdefault(known[one.device], {})[one.metric] = one.id
         return Ids(known, series)
 
 

@@ -13,7 +13,6 @@ from typing import Final
 from benchmarks import progress, publisher, telemetry
 
 _WARM_UP: Final = 1_000
-_START_MS: Final = 1_764_000_000_000
 
 
 def rate(url: str, port: int, messages: int, offered: float, devices: int) -> float:
@@ -26,9 +25,10 @@ def rate(url: str, port: int, messages: int, offered: float, devices: int) -> fl
         offered: At this rate, or as fast as the publisher can.
         devices: Whose they are.
     """
-    publisher.publish_evenly(port, telemetry.messages(_WARM_UP, devices, _START_MS, boot="warm"), _WARM_UP)
+    start = telemetry.just_now()
+    publisher.publish_evenly(port, telemetry.messages(_WARM_UP, devices, start, boot="warm"), _WARM_UP)
     publishing = threading.Thread(
-        target=publisher.publish_evenly, args=(port, telemetry.messages(messages, devices, _START_MS), offered)
+        target=publisher.publish_evenly, args=(port, telemetry.messages(messages, devices, start), offered)
     )
     with progress.counter(url, progress.ACCOUNT) as settled:
         publishing.start()

@@ -1,13 +1,24 @@
-"""The messages that are measured with: telemetry of two metrics with `ts`, `seq` and `boot`. Pure."""
+"""The messages that are measured with: telemetry of two metrics with `ts`, `seq` and `boot`."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Final
 
 #: Of all messages of one device, 10 ms apart, beginning here (UTC ms).
 STEP_MS: Final = 10
 METRICS: Final = ("temperature", "humidity")
+_HOUR_MS: Final = 3_600_000
+
+
+def just_now() -> int:
+    """Half a minute ago, UTC ms, so that pages have something to show; never in an hour that is over.
+
+    A reading of such an hour is late: it is named, and its hour folded again, which is not what devices do all day.
+    """
+    now = time.time_ns() // 1_000_000
+    return max(now - 30_000, (now - 60_000) // _HOUR_MS * _HOUR_MS)
 
 
 def device(number: int) -> str:

@@ -24,7 +24,7 @@ def test_a_contestant_takes_the_whole_backlog(contestant: Contestant, mariadb: M
 
 
 def test_the_stages_add_up_to_the_loop(mariadb_url: str, tmp_path: Path) -> None:
-    table = stages.measure(mariadb_url, f"sqlite:///{tmp_path}/monitor.db", size=50, rounds=1)
+    table = stages.measure(mariadb_url, f"sqlite:///{tmp_path}/monitor.db", size=50, rounds=1, fleet=10)
     costs = {row[0]: float(row[1]) for row in table.rows if "which allows" not in row[0]}
     assert all(cost > 0 for stage, cost in costs.items() if not stage.startswith("- "))
     parts_of_storing = sum(cost for stage, cost in costs.items() if stage.startswith("- "))
