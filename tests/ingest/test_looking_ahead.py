@@ -11,6 +11,7 @@ import pytest
 
 from ingest.message import Message
 from ingest.subscriber import Mqtt5Subscriber, SubscriberSettings
+from ingest.vitals import now_ms
 from tests.ingest.conftest import MakeWorker
 from tests.ingest.worker import Worker
 from tests.parts.eventually import eventually
@@ -88,6 +89,19 @@ def test_one_batch_more_is_received_and_no_third(
         assert (account.stored, account.waiting, account.received) == (1, 2, 3)
     worker.wait_for(4)
     assert worker.check_account().readings_stored == 4
+
+
+def test_what_comes_behind_a_small_batch_that_was_received_ahead_is_stored_with_it(
+    mariadb_url: str, device: Publisher, worker: Worker, topic_root: str
+) -> None:
+    with locked(mariadb_url), patient(worker):
+        for number, waiting in ((1, 1), (2, 2), (3, 2)):
+            send(device, worker, topic_root, number, waiting)
+    worker.wait_for(4)
+    batches = worker.service._ledger.batches(0, now_ms() + 1_000)
+    assert (batches.count, batches.messages, batches.largest) == (3, 4, 2), "the first, the second, two together"
+    worker.stop()
+    worker.check_account()
 
 
 def test_what_was_received_ahead_is_stored_before_the_end(
