@@ -53,7 +53,7 @@ _LONGEST_LOOK_S: Final = 60.0
 _FIRST_LOOK_S: Final = 0.1
 #: How long a thread waits for one that computes. A request passes several threads: with Python's own 5 ms at each, an
 #: answer beside a busy worker took 8 to 13 ms instead of 3.
-_TURN_S: Final = 0.001
+TURN_S: Final = 0.001
 _PORTER: Final = Backoff(0.1, 1.0)
 _PORTER_S: Final = 0.5
 _OTHER_KEY: Final = (
@@ -290,7 +290,7 @@ def start_runtime(settings: Settings) -> Runtime:
     worker = _worker(settings, engine, embedded, device_address, board, vitals, doors.key("audit"))
     taking = make_http_readings(settings, engine, board, vitals, worker.nudge_commands)
     heap.settle()
-    sys.setswitchinterval(_TURN_S)
+    sys.setswitchinterval(TURN_S)
     sizes, stopping = SizeWatch(engine), threading.Event()
     runtime = Runtime(settings, engine, doors, board, taking, sizes, device_address, stopping, worker, embedded, lock)
     runtime.logins = device_logins(settings)

@@ -14,7 +14,7 @@ from ingest.presence import Presence as Word
 from ingest.snapshot import DeviceNow, Snapshot
 
 #: Devices that are encoded in one go: a millisecond or two of the interpreter, at two metrics each. Fewer would be
-#: slower beside a busy worker, who takes up to five milliseconds at each turn that it is given.
+#: slower beside a busy worker, who takes a millisecond or more at each turn that it is given.
 SLICE: Final = 500
 
 #: Why a stream ends.
