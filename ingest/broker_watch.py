@@ -23,6 +23,8 @@ from ingest.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
+#: The thread that runs this.
+THREAD: Final = "broker-watch"
 _STORED: Final = frozenset({"$SYS/broker/store/messages/count", "$SYS/broker/messages/stored"})
 _RETAINED: Final = "$SYS/broker/retained messages/count"
 _DROPPED: Final = "$SYS/broker/publish/messages/dropped"
@@ -113,11 +115,15 @@ class BrokerWatch:
             self._figures = BrokerFigures()
             stop.wait(wait)
             wait = min(wait * 2, self._backoff.longest_s)
-        self._subscriber.release()
+        self._subscriber.close()
 
     def wake(self) -> None:
         """End a wait for the broker, after `stop` was set."""
         self._subscriber.wake()
+
+    def release(self) -> None:
+        """Give back what the connection holds, after the thread's end."""
+        self._subscriber.release()
 
     def _listen(self, reader: SysReader, stop: threading.Event) -> None:
         quiet_at = time.monotonic() + self._quiet_s

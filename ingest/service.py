@@ -21,6 +21,7 @@ from db.engine import DatabaseAway, Engine, facts, writing
 from db.workers import Heartbeat
 from ingest import dispatcher, restore
 from ingest.arrived import Arrived
+from ingest.broker_watch import THREAD as WATCH
 from ingest.broker_watch import BrokerWatch
 from ingest.command_sender import CommandSender
 from ingest.dialects import native, topics
@@ -122,7 +123,7 @@ class Service:
         if self._dispatcher is not None:
             runs[dispatcher.THREAD] = partial(self._dispatcher.run, self._ready, self._stopping)
         if watch is not None:
-            runs["broker-watch"] = partial(watch.run, self._ledger.batches, self._stopping)
+            runs[WATCH] = partial(watch.run, self._ledger.batches, self._stopping)
         self._threads = {
             name: threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True)
             for name, run in runs.items()
@@ -146,7 +147,7 @@ class Service:
             thread.start()
 
     def stop(self, drain_s: float = 0.0, timeout_s: float = 5.0) -> None:
-        """Store and acknowledge the batch in hand, leave the broker, end the threads.
+        """Store and acknowledge the batch in hand, leave the broker, end the threads. Harmless if it never started.
 
         Args:
             drain_s: Longest time to go on taking what the broker still has: for one that forgets it when it stops.
@@ -166,17 +167,25 @@ class Service:
             self._watch.wake()
         deadline = time.monotonic() + timeout_s
         for thread in self._threads.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.ident is not None:  # else it never started
+                thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 log.warning("Thread %s did not end within %.1f s; what it holds comes again.", thread.name, timeout_s)
-        if not self._threads["ingest"].is_alive():
-            self._subscriber.release()
-        if self._reports is not None and not self._threads[REPORTS].is_alive():
-            self._reports.release()
-        if self._dispatcher is not None and not self._threads[dispatcher.THREAD].is_alive():
-            self._dispatcher.release()
+        self._release()
         held = self._account()
         log.info("The account: in messages, %s; in readings, %s.", held.messages, held.readings)
+
+    def _release(self) -> None:
+        """Give back the connections whose thread has ended, or never began."""
+        connections: dict[str, Subscriber | Reports | Dispatcher | BrokerWatch | None] = {
+            "ingest": self._subscriber,
+            REPORTS: self._reports,
+            dispatcher.THREAD: self._dispatcher,
+            WATCH: self._watch,
+        }
+        for thread, connection in connections.items():
+            if connection is not None and not self._threads[thread].is_alive():
+                connection.release()
 
     def nudge_commands(self) -> None:
         """Look at the commands at once: one was written. Quick, from any thread."""

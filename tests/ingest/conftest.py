@@ -51,8 +51,7 @@ def make_worker(caplog: pytest.LogCaptureFixture) -> Iterator[MakeWorker]:
 
     yield make
     for worker in made:
-        if any(thread.alive for thread in worker.health.threads):
-            worker.stop()
+        worker.stop()
         worker.database.dispose()
     failures = [record.getMessage() for record in caplog.get_records("call") if record.levelname == "ERROR"]
     unforeseen = [line for line in failures if "begins again" in line and "on purpose" not in line]

@@ -134,7 +134,8 @@ def hand_over(worker: Worker) -> None:
 def main() -> None:
     database_url, broker_url, root, name, group, step = sys.argv[1:]
     ARMS[step]()
-    worker = Worker(database_url, broker_url, root, name=name, group=group, commands=True)
+    # A slow answer of the database is not what this is about, and would have it pass over the step at which it dies.
+    worker = Worker(database_url, broker_url, root, name=name, group=group, commands=True, timeout_s=10.0)
     worker.start()
     worker.connected()
     print("connected", flush=True)  # noqa: T201 - the test reads it

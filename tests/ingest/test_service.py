@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -237,3 +239,17 @@ def test_an_end_does_not_wait_for_a_long_fold_and_the_next_start_goes_on_with_it
     eventually(lambda: unfolded(second) == 0)
     assert second.health.account.messages.stored == 600
     assert second.agreed().tally.stored == 600
+
+
+def test_one_that_never_started_gives_back_its_sockets(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/monitor.db"
+    worker = Worker(url, "mqtt://127.0.0.1:1", "iot", group="g", watch=True, commands=True)
+
+    worker.stop()
+
+    worker.database.dispose()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del worker
+        gc.collect()
+    assert [str(one.message) for one in caught] == []
