@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.parts.chosen_series import Choice
 from pages.parts.clock import display_zone, now_ms
@@ -37,15 +38,29 @@ def zone_of(view: View) -> ZoneInfo:
     return ZoneInfo(view.zone) if view.zone is not None else display_zone()
 
 
-def bound(key: str, value: Any, change: Callable[[View, Any], View]) -> dict[str, Any]:
-    """What a widget needs that shows `value` and changes the view by what it is set to: its key and its callback."""
+def bound(key: str, value: Any, change: Callable[[View, Any], View], *, in_part: bool = False) -> dict[str, Any]:
+    """What a widget needs that shows `value` and changes the view by what it is set to: its key and its callback.
+
+    `in_part`: it stands in the part of the page that runs by itself. One that does not is never set in a run of that
+    part alone. What such a run brings of it is what a browser showed that had not heard of the last change, and would
+    undo it.
+    """
     name = f"history {key}"
     st.session_state[name] = value
 
     def changed() -> None:
-        go(change(current_view(), st.session_state[name]))
+        if not in_part and _runs_a_part():
+            st.session_state[name] = value
+        else:
+            go(change(current_view(), st.session_state[name]))
 
     return {"key": name, "on_change": changed}
+
+
+def _runs_a_part() -> bool:
+    """Whether this is not a run of the whole page."""
+    context = get_script_run_ctx()
+    return context is not None and bool(context.fragment_ids_this_run)
 
 
 def show_series(choice: Choice, view: View) -> None:

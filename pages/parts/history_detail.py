@@ -90,7 +90,7 @@ def show_patterns(scene: Scene, found: Sequence[Statistics]) -> None:
                 format_func=lambda name: labels[name],
                 label_visibility="collapsed",
                 width=280,
-                **bound("pattern", names[chosen], _with_pattern),
+                **bound("pattern", names[chosen], _with_pattern, in_part=True),
             )
     one, figures = scene.series[chosen], found[chosen]
     if not figures.n:
@@ -121,7 +121,7 @@ def show_readings(scene: Scene) -> None:
             format_func=lambda rows: f"{rows} rows",
             label_visibility="collapsed",
             width=130,
-            **bound("rows", scene.view.rows, lambda view, rows: replace(view, rows=rows)),
+            **bound("rows", scene.view.rows, lambda view, rows: replace(view, rows=rows), in_part=True),
         )
     rows = last_readings(tuple(one.series for one in scene.series), scene.shown, scene.view.rows)
     with st.container(key="sm_readings"):
@@ -140,14 +140,14 @@ def show_export(scene: Scene, found: Sequence[Statistics]) -> None:
             list(RESOLUTIONS),
             format_func=lambda name: RESOLUTIONS[name],
             width=190,
-            **bound("resolution", view.resolution, lambda old, name: replace(old, resolution=name)),
+            **bound("resolution", view.resolution, lambda old, name: replace(old, resolution=name), in_part=True),
         )
         st.selectbox(
             "Form",
             list(FORMS),
             format_func=lambda name: FORMS[name],
             width=190,
-            **bound("form", view.form, lambda old, name: replace(old, form=name)),
+            **bound("form", view.form, lambda old, name: replace(old, form=name), in_part=True),
         )
     said = f"{count(total)} readings of {what}"
     if view.resolution != "raw":

@@ -21,6 +21,7 @@ from tests.pages.cases import ms
 from tests.pages.test_live_browser import SIDEWAYS, SMALL_TARGETS, publish
 from tests.parts.chromium import Pages
 from tests.parts.eventually import eventually
+from tests.parts.held_wire import HeldWire
 from tests.parts.server import Server
 
 FIRST: Final = ms("2026-10-23T22:00:00Z")
@@ -218,11 +219,32 @@ def test_a_ready_made_range_is_one_click_and_one_key(server: Server, pages: Page
 
 def test_a_range_without_readings_says_where_there_are_some(server: Server, pages: Pages) -> None:
     page = pages.open(f"{server.url}/history?device=kitchen&range=15m")
-    expect(page.get_by_text("No readings")).to_be_visible()
+    expect(page.get_by_text("No readings", exact=True)).to_be_visible()
 
     page.get_by_role("button", name="Show the last readings").click()
 
     expect(page).to_have_url(re.compile("to=2026-10-26T21%3A58%3A00.001Z"))
+    expect(chart(page)).to_be_visible()
+
+
+def test_what_a_page_says_that_has_not_heard_of_a_choice_does_not_undo_it(server: Server, pages: Pages) -> None:
+    page = pages.open()
+    page.clock.install()  # whose seconds pass when we say so
+    wire = HeldWire(page)
+    page.goto(f"{server.url}/history?device=kitchen&range=15m")
+    expect(page.get_by_text("No readings", exact=True)).to_be_visible()
+    settled(page)
+
+    wire.hold()
+    page.get_by_role("button", name="Show the last readings").click()
+    wire.await_answer()
+    page.clock.fast_forward(10_000)  # the part that runs by itself is due, and tells what the page shows
+    wire.await_answer()
+    wire.release()
+
+    expect(page).to_have_url(re.compile("to=2026-10-26T21%3A58%3A00.001Z"))
+    settled(page)
+    assert "to=2026-10-26T21%3A58%3A00.001Z" in page.url, "the click was undone"
     expect(chart(page)).to_be_visible()
 
 
