@@ -18,6 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 from db import devices, engine, readings
 from pages.parts.periods import DAY_MS, HOUR_MS
 from tests.pages.cases import ms
+from tests.pages.test_devices_browser import choose
 from tests.pages.test_live_browser import SIDEWAYS, SMALL_TARGETS, publish
 from tests.parts.chromium import Pages
 from tests.parts.eventually import eventually
@@ -225,6 +226,14 @@ def test_a_range_without_readings_says_where_there_are_some(server: Server, page
 
     expect(page).to_have_url(re.compile("to=2026-10-26T21%3A58%3A00.001Z"))
     expect(chart(page)).to_be_visible()
+
+
+def test_what_is_chosen_in_the_part_that_runs_by_itself_holds(server: Server, pages: Pages) -> None:
+    page = open_history(pages, server, {"device": "kitchen", "from": "2026-10-24T08:00Z", "to": "2026-10-24T14:00Z"})
+
+    choose(page, "How many times are listed", "100 rows")
+
+    expect(page).to_have_url(re.compile("rows=100"))
 
 
 def test_what_a_page_says_that_has_not_heard_of_a_choice_does_not_undo_it(server: Server, pages: Pages) -> None:
